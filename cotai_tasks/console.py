@@ -1,0 +1,156 @@
+"""The one place that prints.
+
+What happens goes to standard error; what was asked for (tables, JSON) goes to standard output, so that
+`inv deploy.status --json | jq` works while a person still sees the steps.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console as RichConsole
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cotai_tasks.errors import CotaiError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import RenderableType
+
+_PLAIN_WIDTH = 160
+"""Columns where no terminal tells its own: wide enough that no table is folded in a log."""
+
+
+class Console:
+    """Steps, notices, tables and questions for a person; JSON for a program."""
+
+    def __init__(self, out: RichConsole | None = None, err: RichConsole | None = None) -> None:
+        self._out = out or _terminal(stderr=False)
+        self._err = err or _terminal(stderr=True)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person sits before the steps, who can watch a moving display and answer a question."""
+        return self._err.is_terminal and sys.stdin.isatty()
+
+    def say(self, text: str) -> None:
+        """Tell what is going on, in one line."""
+        self._err.print(escape(text), highlight=False)
+
+    def warn(self, text: str) -> None:
+        """Tell what a person should not overlook."""
+        self._err.print(f"[yellow]![/] {escape(text)}", highlight=False)
+
+    def done(self, text: str) -> None:
+        """Tell what came of it."""
+        self._err.print(f"[green]✓[/] {escape(text)}", highlight=False)
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print one line of somebody else's output (a log, a build step) as it is."""
+        self._err.print(escape(text), style=style or None, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[None]:
+        """Name a step while it runs, and say how long it took."""
+        begun = time.monotonic()
+        if self.interactive:
+            with self._err.status(escape(text)):
+                yield
+        else:
+            self.say(f"  {text} …")
+            yield
+        self.done(f"{text} ({duration(time.monotonic() - begun)})")
+
+    @contextmanager
+    def live(self) -> Iterator[Live]:
+        """Give a display that is redrawn in place; without a terminal it stays silent."""
+        with Live(console=self._err, refresh_per_second=4, transient=True) as display:
+            yield display
+
+    @contextmanager
+    def progress(self, text: str, total: int) -> Iterator[Progress]:
+        """Give a bar for long work of `total` parts: `bar.advance(bar.task_ids[0])`."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._err, transient=True, disable=not self.interactive) as bar:
+            bar.add_task(escape(text), total=total)
+            yield bar
+
+    def out(self, text: str) -> None:
+        """Print one line of the result itself on standard output."""
+        self._out.print(escape(text), highlight=False, soft_wrap=True)
+
+    def render(self, what: RenderableType) -> None:
+        """Print a table or another drawn result on standard output."""
+        self._out.print(what)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+        """Print a list as a table on standard output."""
+        self._out.print(make_table(columns, rows, title))
+
+    def json(self, value: object) -> None:
+        """Print a machine's answer on standard output."""
+        print(json.dumps(value, indent=2, default=str), file=self._out.file)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is destroyed; raise `RefusedError` unless the answer is yes."""
+        if yes:
+            return
+        if not self.interactive:
+            raise RefusedError(f"{question} Nobody is here to answer", cure="Repeat the command with --yes.")
+        answer = self._err.input(f"[yellow]?[/] {escape(question)} [y/N] ")
+        if answer.strip().lower() not in {"y", "yes"}:
+            raise RefusedError("not confirmed: nothing was changed")
+
+    def error(self, error: CotaiError) -> None:
+        """Show an error: the last words of what failed, every finding, and the sentence last."""
+        if error.evidence:
+            for text in error.evidence.splitlines():
+                self.line(f"  │ {text}", style="dim")
+        for finding in error.findings:
+            self._err.print(f"  [red]•[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+        cure = f" {error.cure}" if error.cure else ""
+        self._err.print(f"[red]✗[/] {escape(f'{error}.{cure}')}", highlight=False, soft_wrap=True)
+
+
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
+    """Draw a list as a table; cells may carry rich markup."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Give a length of time as a person says it: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    if seconds < 10:  # noqa: PLR2004 - below ten seconds the tenth is of interest
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next(index for index, (value, _) in enumerate(units) if value)
+    return " ".join(f"{value} {unit}" for value, unit in units[first : first + 2] if value)
+
+
+def size(count: float) -> str:
+    """Give a number of bytes as a person says it: `81 MB` (powers of 1000, as Docker counts)."""
+    for unit in ("B", "kB", "MB"):
+        if abs(count) < 1000:  # noqa: PLR2004 - the base of the units
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def _terminal(*, stderr: bool) -> RichConsole:
+    console = RichConsole(stderr=stderr)
+    return console if console.is_terminal else RichConsole(stderr=stderr, width=_PLAIN_WIDTH)

@@ -1,0 +1,77 @@
+"""Restarting, stopping and removing what runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cotai_tasks.console import duration
+from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.stack import open_stack, stack_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.settings import Settings
+
+
+def restart(
+    *, names: str, dry_run: bool, timeout: float = 180, settings: Settings, engine: Engine, console: Console
+) -> tuple[str, ...]:
+    """Restart the running services among those named (all where none is), and wait until they are healthy."""
+    stack = open_stack(settings, engine)
+    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    chosen = tuple(name for name in stack.named(names) if name in running)
+    if not chosen:
+        console.say(f"{stack.project.name}: nothing of that runs. inv deploy.{settings.environment} starts it.")
+    elif dry_run:
+        console.say(f"would restart {', '.join(chosen)}")
+    else:
+        with stack_lock(stack, engine, "restart"), engine.restart(stack.project, chosen) as command:
+            seconds = wait_until_ready(command, chosen, stack, timeout=timeout, engine=engine, console=console)
+        console.done(f"restarted {', '.join(chosen)} ({duration(seconds)})")
+    return chosen
+
+
+def stop(*, names: str, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> tuple[str, ...]:
+    """Stop the running services among those named (all where none is) and keep their containers."""
+    stack = open_stack(settings, engine)
+    running = {one.service for one in engine.containers(stack.project.name) if one.state in {"running", "restarting"}}
+    chosen = tuple(name for name in sorted(running) if not names or name in stack.named(names))
+    if not chosen:
+        console.done(f"{stack.project.name}: nothing to do, nothing of that runs")
+    elif dry_run:
+        console.say(f"would stop {', '.join(chosen)}")
+    else:
+        with stack_lock(stack, engine, "stop"), console.step(f"stopping {len(chosen)} services"):
+            _finish(engine.stop(stack.project, chosen))
+    return chosen
+
+
+def clean(
+    *, volumes: bool, yes: bool, dry_run: bool, settings: Settings, engine: Engine, console: Console
+) -> tuple[str, ...]:
+    """Remove a stack's containers and networks, and after a question its volumes; give what was removed."""
+    stack = open_stack(settings, engine)
+    name = stack.project.name
+    containers = [one.name for one in engine.containers(name)]
+    doomed = engine.volumes(name) if volumes else []
+    if not containers and not doomed:
+        console.done(f"{name}: nothing to do, nothing is there")
+        return ()
+    what = f"{len(containers)} containers" + (f" and {len(doomed)} volumes with all their data" if doomed else "")
+    if dry_run:
+        console.say(f"would remove {what} of {name}: {', '.join([*containers, *doomed])}")
+        return ()
+    if doomed:
+        console.confirm(f"Remove {what} of {name}?", yes=yes)
+    with stack_lock(stack, engine, "clean"), console.step(f"removing {what} of {name}"):
+        _finish(engine.down(stack.project, volumes=volumes))
+    return (*containers, *doomed)
+
+
+def _finish(lines: Iterable[str]) -> None:
+    """Let a command run to its end; its own lines say nothing that ours do not."""
+    for _ in lines:
+        pass

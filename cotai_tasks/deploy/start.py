@@ -1,0 +1,163 @@
+"""Starting a stack: observe, decide, show, act, and wait until it is healthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cotai_tasks.build import ensure_images
+from cotai_tasks.console import duration
+from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.errors import Finding, PreflightError
+from cotai_tasks.host import observe, preflight
+from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, stack_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Container, Engine
+    from cotai_tasks.settings import Settings
+    from cotai_tasks.stack import Stack
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a service is to be found, and which login opens it."""
+
+    service: str
+    url: str
+    login: str
+    description: str
+
+
+@dataclass(frozen=True)
+class StartResult:
+    """What came of a start."""
+
+    stack: str
+    changed: tuple[str, ...]
+    """Services whose container is new or was started."""
+    seconds: float
+    addresses: tuple[Address, ...]
+
+
+def start(
+    *,
+    only: str = "",
+    without: str = "",
+    rebuild: bool = False,
+    dry_run: bool = False,
+    timeout: float = 180,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
+) -> StartResult | None:
+    """Bring services up and wait until every one is healthy; `None` after a dry run.
+
+    `timeout` is in seconds, counted from when the images are there.
+    """
+    source, reason = choose_source(settings, engine)
+    if source == "offline":
+        console.warn(f"Offline images ({reason}). MongoDB is a surrogate, for evaluation only.")
+    stack = open_stack(settings, engine, source)
+    names = stack.select(only, without)
+    for name, service in stack.left_out.items():
+        console.warn(f"{name} is left out: {service.description or 'its image'} needs a registry.")
+    _check_host(stack, names, settings=settings, engine=engine, console=console)
+    if dry_run:
+        _show_plan(stack, names, engine=engine, console=console)
+        return None
+    ensure_images(stack, rebuild=rebuild, settings=settings, engine=engine, console=console)
+    with stack_lock(stack, engine, "deploy"):
+        before = engine.containers(stack.project.name)
+        console.say(f"Starting {len(names)} services of {stack.project.name}")
+        with engine.up(stack.project, names) as running:
+            seconds = wait_until_ready(running, names, stack, timeout=timeout, engine=engine, console=console)
+        changed = changed_services(before, engine.containers(stack.project.name))
+    if changed:
+        console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
+    else:
+        console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
+    return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
+
+
+def changed_services(before: Sequence[Container], after: Sequence[Container]) -> tuple[str, ...]:
+    """Name the services of which a container is new or has been started since."""
+    known = {(one.id, one.started_at) for one in before}
+    return tuple(sorted({one.service for one in after if (one.id, one.started_at) not in known}))
+
+
+def addresses(stack: Stack, names: Sequence[str], variables: Mapping[str, str]) -> tuple[Address, ...]:
+    """Give the addresses of services, with the logins of the env file; never for production."""
+    return tuple(
+        Address(
+            name,
+            service.url,
+            f"{variables[f'{service.login}_USER']} / {variables[f'{service.login}_PASSWORD']}" if service.login else "",
+            service.description,
+        )
+        for name in names
+        if (service := stack.services[name]).url
+    )
+
+
+def foreign_volumes(stack: Stack, names: Sequence[str], actual: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    """Find the volumes whose data another server or version wrote: starting on them would fail, or ruin them."""
+    wanted = {volume for name in names for volume in stack.services[name].volumes}
+    return [
+        Finding(
+            f"volume {volume}",
+            f"holds {held} data, and this stack runs {stack.formats[volume]}",
+            f"Save what you need of it, then: docker volume rm {volume}",
+        )
+        for volume in sorted(wanted & actual.keys() & stack.formats.keys())
+        if (held := actual[volume].get(FORMAT_LABEL, "unknown")) != stack.formats[volume]
+    ]
+
+
+def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engine: Engine, console: Console) -> None:
+    ports = {name: stack.services[name].ports for name in names}
+    volumes = {name: engine.volume_labels(name) for name in engine.volumes(stack.project.name)}
+    found = preflight(settings, observe(settings, engine, ports))
+    for warning in found.warnings:
+        console.warn(str(warning))
+    errors = [*found.errors, *foreign_volumes(stack, names, volumes)]
+    if errors:
+        raise PreflightError(f"this host is not ready for {stack.project.name}", findings=errors)
+
+
+def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: Console) -> None:
+    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    images = engine.images(*{stack.services[name].image for name in names})
+    rows = [
+        (
+            name,
+            stack.services[name].image,
+            "there" if stack.services[name].image in images else "to be made",
+            "runs" if name in running else "to be started",
+        )
+        for name in names
+    ]
+    console.table(("service", "image", "image is", "container"), rows, f"{stack.project.name}: what would be done")
+
+
+def update(*, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> StartResult | None:
+    """Pull and build what the files say now, and recreate what changed of the services that run."""
+    running = {one.service for one in engine.containers(settings.stack_name) if one.state == "running"}
+    if not running:
+        console.say(f"{settings.stack_name} is not running. inv deploy.{settings.environment} starts it.")
+        return None
+    result = start(
+        only=",".join(sorted(running)), rebuild=True, dry_run=dry_run, settings=settings, engine=engine, console=console
+    )
+    if result and result.changed:
+        console.done(f"updated: {', '.join(result.changed)}")
+    return result
+
+
+def show_addresses(result: StartResult, console: Console) -> None:
+    """Print where everything is to be found."""
+    rows = [(one.service, one.url, one.login, one.description) for one in result.addresses]
+    if rows:
+        console.table(("service", "address", "login", ""), rows)

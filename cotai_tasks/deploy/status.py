@@ -1,0 +1,141 @@
+"""What runs, how it fares and what it uses."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cotai_tasks.console import duration, make_table, size
+from cotai_tasks.stack import open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Container, Engine, Usage
+    from cotai_tasks.settings import Settings
+
+_COLUMNS = ("service", "state", "uptime", "restarts", "cpu", "memory", "ports")
+_NEARLY_FULL = 80
+"""Per cent of the memory limit from which the figure is shown as a warning."""
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One container, as people and programs want to see it."""
+
+    service: str
+    container: str
+    state: str
+    """The engine's word, or its health where it has a healthcheck: healthy, starting, unhealthy, running, exited …"""
+    ok: bool
+    exit_code: int
+    uptime: float
+    """Seconds since it started; 0 when it does not run."""
+    restarts: int
+    cpu: float
+    """Per cent of one core."""
+    memory: int
+    """Bytes."""
+    memory_limit: int
+    """Bytes; 0 is unlimited."""
+    ports: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """A whole stack."""
+
+    stack: str
+    source: str
+    services: tuple[ServiceStatus, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether something runs, and nothing of it is in trouble."""
+        return bool(self.services) and all(one.ok for one in self.services)
+
+    def as_json(self) -> dict[str, object]:
+        """Give the status as plain data."""
+        return asdict(self) | {"ok": self.ok}
+
+
+def stack_status(*, settings: Settings, engine: Engine, console: Console) -> StackStatus:  # noqa: ARG001 - every procedure takes the three
+    """Observe a stack; takes about two seconds, because the engine samples CPU twice."""
+    stack = open_stack(settings, engine)
+    one_shots = {name for name, one in stack.services.items() if one.one_shot}
+    containers = engine.containers(stack.project.name)
+    usage = engine.usage(containers)
+    services = [describe(one, usage, one_shots, datetime.now(UTC)) for one in containers]
+    return StackStatus(stack.project.name, stack.source, tuple(services))
+
+
+def describe(one: Container, usage: Mapping[str, Usage], one_shots: set[str], now: datetime) -> ServiceStatus:
+    """Put together what is known of one container."""
+    done = one.service in one_shots and one.state == "exited" and one.exit_code == 0
+    state = "done" if done else (one.health or one.state) if one.state == "running" else one.state
+    used = usage.get(one.id)
+    return ServiceStatus(
+        service=one.service,
+        container=one.name,
+        state=state,
+        ok=state in {"healthy", "running", "done"},
+        exit_code=one.exit_code,
+        uptime=(now - _time(one.started_at)).total_seconds() if one.state == "running" else 0,
+        restarts=one.restarts,
+        cpu=used.cpu if used else 0,
+        memory=used.memory if used else 0,
+        memory_limit=one.memory_limit,
+        ports=one.ports,
+    )
+
+
+def draw(status: StackStatus) -> Table:
+    """Draw a status as a table."""
+    total = sum(one.memory for one in status.services)
+    title = f"{status.stack}: {len(status.services)} containers, {size(total)} of memory, {status.source} images"
+    return make_table(_COLUMNS, [_row(one) for one in status.services], title)
+
+
+def show_status(*, as_json: bool, watch: bool, settings: Settings, engine: Engine, console: Console) -> StackStatus:
+    """Print the status once, or again and again until Ctrl-C."""
+    status = stack_status(settings=settings, engine=engine, console=console)
+    if as_json:
+        console.json(status.as_json())
+    elif not status.services:
+        console.say(f"{status.stack} is not running. inv deploy.{settings.environment} starts it.")
+    elif watch and console.interactive:
+        with console.live() as display:
+            while True:
+                display.update(draw(status))
+                time.sleep(1)
+                status = stack_status(settings=settings, engine=engine, console=console)
+    else:
+        console.render(draw(status))
+    return status
+
+
+def _row(one: ServiceStatus) -> Sequence[str]:
+    colour = "green" if one.ok else "yellow" if one.state in {"starting", "created"} else "red"
+    state = one.state if one.state != "exited" else f"exited {one.exit_code}"
+    limit = f" / {size(one.memory_limit)}" if one.memory_limit else ""
+    full = one.memory_limit and one.memory * 100 / one.memory_limit >= _NEARLY_FULL
+    memory = f"{size(one.memory)}{limit}" if one.memory else ""
+    return (
+        one.service,
+        f"[{colour}]{state}[/]",
+        duration(one.uptime) if one.uptime else "",
+        str(one.restarts or ""),
+        f"{one.cpu:.1f} %" if one.memory else "",
+        f"[yellow]{memory}[/]" if full else memory,
+        " ".join(one.ports),
+    )
+
+
+def _time(text: str) -> datetime:
+    """Read the engine's time, which has nanoseconds."""
+    return datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)

@@ -1,0 +1,103 @@
+"""Start, watch and stop a stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cotai_tasks.task import open_tools, task
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+_SVC = "Services, separated by commas (default: all)."
+
+
+@task(
+    help={
+        "build": "Build our images again, even if they are there.",
+        "only": "Only these services and what they need, separated by commas.",
+        "without": "Leave out groups, separated by commas: ai, monitoring, admin, storage.",
+        "timeout": "Seconds to wait for the services to become healthy.",
+    }
+)
+def dev(
+    c: Context, build: bool = False, only: str = "", without: str = "", timeout: int = 180, dry_run: bool = False
+) -> None:
+    """Start the development stack, make whatever image is missing, and wait until all is healthy."""
+    from cotai_tasks.deploy.start import show_addresses, start
+
+    tools = open_tools(c, "dev")
+    result = start(only=only, without=without, rebuild=build, timeout=timeout, dry_run=dry_run, **tools)
+    if result:
+        show_addresses(result, tools["console"])
+
+
+@task(help={"watch": "Show it again and again, until Ctrl-C."})
+def status(c: Context, env: str = "", json: bool = False, watch: bool = False) -> None:
+    """Show health, uptime, restarts, CPU and memory against limits, and ports of every container."""
+    from cotai_tasks.deploy.status import show_status
+    from cotai_tasks.errors import UnhealthyError
+
+    tools = open_tools(c, env)
+    found = show_status(as_json=json, watch=watch, **tools)
+    if found.services and not found.ok:
+        sick = ", ".join(f"{one.service} ({one.state})" for one in found.services if not one.ok)
+        raise UnhealthyError(f"not healthy: {sick}", cure="inv deploy.logs --svc NAME shows why.")
+
+
+@task(
+    help={
+        "svc": _SVC,
+        "follow": "Go on with new lines, until Ctrl-C.",
+        "since": "Only lines since then: 10m, 2h, 2026-01-31T12:00:00.",
+        "tail": "Only so many last lines of each container, or all.",
+        "grep": "Only lines that match this regular expression.",
+        "level": "Only lines of at least this level: debug, info, warning, error, critical.",
+    }
+)
+def logs(
+    c: Context,
+    svc: str = "",
+    follow: bool = False,
+    since: str = "",
+    tail: str = "100",
+    grep: str = "",
+    level: str = "",
+    env: str = "",
+) -> None:
+    """Show the log lines of services, all of them or those that match."""
+    from cotai_tasks.deploy.logs import show_logs
+
+    show_logs(names=svc, follow=follow, since=since, tail=tail, grep=grep, level=level, **open_tools(c, env))
+
+
+@task(help={"svc": _SVC})
+def restart(c: Context, svc: str = "", env: str = "", dry_run: bool = False) -> None:
+    """Restart services and wait until they are healthy."""
+    from cotai_tasks.deploy.lifecycle import restart as procedure
+
+    procedure(names=svc, dry_run=dry_run, **open_tools(c, env))
+
+
+@task(help={"svc": _SVC})
+def stop(c: Context, svc: str = "", env: str = "", dry_run: bool = False) -> None:
+    """Stop services; containers and data stay."""
+    from cotai_tasks.deploy.lifecycle import stop as procedure
+
+    procedure(names=svc, dry_run=dry_run, **open_tools(c, env))
+
+
+@task(help={"volumes": "Remove the volumes too, with all data in them; asks first."})
+def clean(c: Context, volumes: bool = False, yes: bool = False, env: str = "", dry_run: bool = False) -> None:
+    """Remove containers and networks; volumes stay unless asked for."""
+    from cotai_tasks.deploy.lifecycle import clean as procedure
+
+    procedure(volumes=volumes, yes=yes, dry_run=dry_run, **open_tools(c, env))
+
+
+@task()
+def update(c: Context, env: str = "", dry_run: bool = False) -> None:
+    """Bring a running stack up to date with its files: pull, build again, recreate what changed."""
+    from cotai_tasks.deploy.start import update as procedure
+
+    procedure(dry_run=dry_run, **open_tools(c, env))

@@ -1,0 +1,107 @@
+"""Watching services come up, and showing the last words of one that does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cotai_tasks.console import duration, make_table
+from cotai_tasks.deploy.health import Standing, assess
+from cotai_tasks.errors import CotaiError, UnhealthyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine, Running
+    from cotai_tasks.stack import Stack
+
+_POLL = 0.5
+"""Seconds between two looks at the engine."""
+
+_UNHEALTHY_GRACE = 20.0
+"""Seconds that an unhealthy service may take to recover before it is given up."""
+
+_LAST_WORDS = 15
+"""Log lines shown of a service that did not come up."""
+
+_COLOURS = {"ready": "green", "done": "green", "waiting": "yellow", "unhealthy": "red", "failed": "red"}
+
+
+def wait_until_ready(
+    running: Running, names: Sequence[str], stack: Stack, *, timeout: float, engine: Engine, console: Console
+) -> float:
+    """Wait for a command that starts services, and for the services; give the seconds it took.
+
+    Raises `UnhealthyError` with the last logs and health output of what did not come up; the rest goes on running.
+    """
+    begun = time.monotonic()
+    services = {name: stack.services[name] for name in names}
+    shown: set[str] = set()
+    sick_since: dict[str, float] = {}
+    with console.live() as display:
+        while True:
+            standings = assess(services, engine.containers(stack.project.name))
+            elapsed = time.monotonic() - begun
+            display.update(_picture(standings, elapsed))
+            _report(standings, shown, elapsed, console)
+            if running.ended and all(one.settled for one in standings):
+                if running.error:
+                    raise running.error
+                return elapsed
+            sick = [one for one in standings if one.verdict == "unhealthy"]
+            sick_since = {one.service: sick_since.get(one.service, elapsed) for one in sick}
+            given_up = [one for one in sick if elapsed - sick_since[one.service] > _UNHEALTHY_GRACE]
+            given_up += [one for one in standings if one.verdict == "failed"]
+            if running.ended and running.error:
+                given_up = given_up or sick
+                if not given_up:
+                    raise running.error
+            if given_up or elapsed > timeout:
+                late = [one for one in standings if not one.settled]
+                raise _unhealthy(given_up or late, late, stack, engine)
+            time.sleep(_POLL)
+
+
+def _picture(standings: Sequence[Standing], elapsed: float) -> Table:
+    settled = sum(one.settled for one in standings)
+    rows = [
+        (one.service, f"[{_COLOURS[one.verdict]}]{one.verdict}[/]", one.reason) for one in standings if not one.settled
+    ]
+    return make_table(("service", "state", ""), rows, f"{settled} of {len(standings)} up after {duration(elapsed)}")
+
+
+def _report(standings: Sequence[Standing], shown: set[str], elapsed: float, console: Console) -> None:
+    """Where nobody watches a moving display, say each service once as it comes up."""
+    for one in standings:
+        if one.settled and one.service not in shown:
+            shown.add(one.service)
+            if not console.interactive:
+                console.say(f"  {one.service}: {one.reason} ({duration(elapsed)})")
+
+
+def _unhealthy(failed: Sequence[Standing], late: Sequence[Standing], stack: Stack, engine: Engine) -> UnhealthyError:
+    names = ", ".join(f"{one.service} ({one.reason})" for one in failed)
+    waiting = sorted({one.service for one in late} - {one.service for one in failed})
+    after = f"; still waiting: {', '.join(waiting)}" if waiting else ""
+    first = failed[0].service
+    return UnhealthyError(
+        f"not healthy: {names}{after}",
+        cure=f"The rest goes on running. See inv deploy.logs --svc {first}",
+        evidence="\n".join(last_words(one.service, stack, engine) for one in failed),
+    )
+
+
+def last_words(service: str, stack: Stack, engine: Engine) -> str:
+    """Give the last log lines and the last health output of a service's containers."""
+    try:
+        lines = list(engine.logs(stack.project, [service], tail=str(_LAST_WORDS)))
+    except CotaiError as error:
+        lines = [str(error)]
+    parts = [f"{service}: its last log lines", *(lines or ["(none)"])]
+    for one in engine.containers(stack.project.name):
+        if one.service == service and one.health in {"unhealthy", "starting"} and one.health_output:
+            parts += [f"{service}: what its healthcheck printed last", one.health_output]
+    return "\n".join(parts)

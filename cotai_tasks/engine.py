@@ -1,0 +1,453 @@
+"""The one module that talks to Docker: the engine, its images, and one Compose project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from python_on_whales import DockerClient, DockerException
+
+from cotai_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+from threading import Thread
+
+MIN_ENGINE = (26, 0)
+MIN_COMPOSE = (2, 26)
+_PROJECT_LABEL = "com.docker.compose.project"
+_SERVICE_LABEL = "com.docker.compose.service"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What answers: versions as tuples of numbers, `(0,)` where a part is missing."""
+
+    client: str
+    server: tuple[int, ...]
+    compose: tuple[int, ...]
+    buildx: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a Compose project, as the engine sees it."""
+
+    id: str
+    name: str
+    service: str
+    project: str
+    image: str
+    state: str
+    """created, running, restarting, exited, paused or dead."""
+    health: str
+    """healthy, starting, unhealthy, or empty where there is no healthcheck."""
+    exit_code: int
+    started_at: str
+    """RFC 3339, as the engine writes it."""
+    restarts: int
+    oom_killed: bool
+    memory_limit: int
+    """Bytes; 0 is unlimited."""
+    ports: tuple[str, ...]
+    """Published addresses, `127.0.0.1:8000`."""
+    health_output: str
+    """What the last healthcheck printed."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container uses now: CPU in per cent of one core, memory in bytes."""
+
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """One local image."""
+
+    id: str
+    tags: tuple[str, ...]
+    size: int
+    """Bytes, all layers counted."""
+    created: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the Compose commands need: a name, files, profiles, and the variables they interpolate."""
+
+    name: str
+    directory: Path
+    files: tuple[Path, ...]
+    profiles: tuple[str, ...]
+    env_file: Path
+
+
+class Running:
+    """A docker command under way, to be looked at while it runs; used as a context it never outlives its block."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.lines: list[str] = []
+        self._argv = argv
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        self._process.wait()
+        self._reader.join()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended, well or badly."""
+        return self._process.poll() is not None
+
+    @property
+    def error(self) -> EngineError | None:
+        """What went wrong, once the command has ended badly."""
+        if not self._process.poll():
+            return None
+        self._reader.join()
+        return _engine_error(_title(self._argv), "\n".join(self.lines))
+
+    def _read(self) -> None:
+        for line in self._process.stdout or ():
+            self.lines.append(line.rstrip("\r\n"))
+
+
+class Engine:
+    """A Docker Engine reached through the docker command line.
+
+    `docker` names the client to use; without it the first on PATH whose `compose` and `buildx` answer is taken.
+    Every method raises `EngineError` when the engine does not answer or refuses.
+    """
+
+    def __init__(self, docker: str = "") -> None:
+        self._docker = docker or _find_client()
+
+    # -- the engine itself ---------------------------------------------------------------------------------------
+
+    def versions(self) -> Versions:
+        """Ask client, server, Compose and Buildx for their versions; `info` says why a server does not answer."""
+        told = json.loads(self._quiet("version", "--format", "{{json .}}") or "{}")
+        return Versions(
+            client=self._docker,
+            server=_numbers((told.get("Server") or {}).get("Version", "")),
+            compose=_numbers(self._quiet("compose", "version", "--short")),
+            buildx=_numbers(self._quiet("buildx", "version")),
+        )
+
+    def info(self) -> dict[str, Any]:
+        """Give what the engine tells of its host: memory, CPUs, root directory, runtimes."""
+        told: dict[str, Any] = json.loads(self.command("info", "--format", "{{json .}}"))
+        return told
+
+    # -- images --------------------------------------------------------------------------------------------------
+
+    def images(self, *references: str) -> dict[str, Image]:
+        """Give those of the references that exist locally."""
+        known = set(self.command("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines())
+        present = [reference for reference in references if reference in known]
+        if not present:
+            return {}
+        told = json.loads(self.command("image", "inspect", *present))
+        return {reference: _image(raw) for reference, raw in zip(present, told, strict=True)}
+
+    def pull(self, reference: str) -> Iterator[str]:
+        """Pull an image, line by line."""
+        return self.stream("pull", reference)
+
+    def push(self, reference: str) -> Iterator[str]:
+        """Push an image to the registry its name says, line by line."""
+        return self.stream("push", reference)
+
+    def remove_images(self, references: Sequence[str]) -> None:
+        """Remove images by tag or id; an image that a container uses is refused by the engine."""
+        self.command("image", "rm", *references)
+
+    def build(self, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> Iterator[str]:
+        """Run `docker buildx …` in `directory`, line by line, with variables added to the environment."""
+        return self.stream("buildx", *arguments, environ=environ, directory=directory)
+
+    # -- containers and volumes ----------------------------------------------------------------------------------
+
+    def containers(self, project: str = "") -> list[Container]:
+        """Give the containers of one Compose project, or every container of the engine, stopped ones too."""
+        only = ["--filter", f"label={_PROJECT_LABEL}={project}"] if project else []
+        ids = self.command("container", "ls", "--all", "--quiet", "--no-trunc", *only).split()
+        found = json.loads(self._quiet("container", "inspect", *ids) or "[]") if ids else []
+        return sorted((_container(raw) for raw in found), key=lambda one: one.name)
+
+    def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
+        """Measure running containers, by id; about two seconds, because the engine samples twice."""
+        ids = [one.id for one in containers if one.state == "running"]
+        if not ids:
+            return {}
+        lines = self._quiet("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *ids).splitlines()
+        told = [json.loads(line) for line in lines]
+        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), _bytes(one["MemUsage"])) for one in told}
+
+    def volumes(self, project: str) -> list[str]:
+        """Name the volumes of one Compose project."""
+        return self.command("volume", "ls", "--quiet", "--filter", f"label={_PROJECT_LABEL}={project}").split()
+
+    def volume_labels(self, name: str) -> dict[str, str]:
+        """Give a volume's labels; empty when it has none or does not exist."""
+        told = json.loads(self._quiet("volume", "inspect", name) or "[]")
+        return dict(told[0]["Labels"] or {}) if told else {}
+
+    def hold(self, name: str, image: str, labels: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a container that lives as long as this process: its name is taken until then."""
+        tags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
+        limits = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--pull", "never", "--entrypoint", "cat"]
+        return subprocess.Popen(
+            [self._docker, "run", "--rm", "--interactive", "--name", name, *tags, *limits, image],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for us: the lock must outlive our own compensation
+        )
+
+    def container_labels(self, name: str) -> dict[str, str]:
+        """Give one container's labels; empty when there is no such container."""
+        told = json.loads(self._quiet("container", "inspect", name) or "[]")
+        return dict(told[0]["Config"]["Labels"] or {}) if told else {}
+
+    # -- one Compose project -------------------------------------------------------------------------------------
+
+    def config(self, project: Project) -> dict[str, Any]:
+        """Render the project's Compose files, as Compose itself understands them."""
+        with _mapped("docker compose config"):
+            rendered: dict[str, Any] = self._client(project).compose.config(return_json=True)
+        return rendered
+
+    def up(self, project: Project, services: Sequence[str]) -> Running:
+        """Begin to create and start services in the order of their dependencies."""
+        return self.begin(project, "up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *services)
+
+    def restart(self, project: Project, services: Sequence[str]) -> Running:
+        """Begin to restart services' containers."""
+        return self.begin(project, "restart", "--no-deps", *services)
+
+    def stop(self, project: Project, services: Sequence[str]) -> Iterator[str]:
+        """Stop services' containers and keep them."""
+        return self.compose(project, "stop", *services)
+
+    def down(self, project: Project, *, volumes: bool) -> Iterator[str]:
+        """Remove the project's containers and networks, and its volumes if asked."""
+        return self.compose(project, "down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    def logs(
+        self, project: Project, services: Sequence[str], *, follow: bool = False, since: str = "", tail: str = "all"
+    ) -> Iterator[str]:
+        """Give log lines as `container  | text`."""
+        flags = [
+            "--no-color",
+            "--tail",
+            tail,
+            *(["--follow"] if follow else []),
+            *(["--since", since] if since else []),
+        ]
+        return self.compose(project, "logs", *flags, *services)
+
+    def execute(self, project: Project, service: str, command: Sequence[str]) -> str:
+        """Run a command in a service's running container and give its standard output."""
+        argv = [*self._compose(project), "exec", "-T", service, *command]
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise _engine_error(f"{command[0]} in {service}", done.stderr or done.stdout)
+        return done.stdout
+
+    def attach(self, project: Project, service: str, command: Sequence[str]) -> int:
+        """Run a command in a service's container on the user's own terminal; give its exit code."""
+        argv = [*self._compose(project), "exec", service, *command]
+        return subprocess.run(argv, check=False).returncode
+
+    def run_once(self, project: Project, service: str, command: Sequence[str] = ()) -> Iterator[str]:
+        """Run a service's container once and remove it, line by line."""
+        return self.compose(project, "run", "--rm", "--no-deps", "-T", service, *command)
+
+    def begin(self, project: Project, *arguments: str) -> Running:
+        """Begin any `docker compose` command on the project, and go on."""
+        return Running([*self._compose(project), *arguments])
+
+    def compose(self, project: Project, *arguments: str) -> Iterator[str]:
+        """Run any `docker compose` command on the project, line by line."""
+        return self._lines([*self._compose(project), *arguments])
+
+    # -- running the command line --------------------------------------------------------------------------------
+
+    def command(self, *arguments: str) -> str:
+        """Run `docker …` and give its standard output."""
+        done = subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise _engine_error(f"docker {arguments[0]}", done.stderr)
+        return done.stdout
+
+    def stream(
+        self, *arguments: str, environ: Mapping[str, str] | None = None, directory: Path | None = None
+    ) -> Iterator[str]:
+        """Run `docker …` and give its output and error lines as they come."""
+        return self._lines([self._docker, *arguments], environ=environ, directory=directory)
+
+    def _lines(
+        self, argv: Sequence[str], environ: Mapping[str, str] | None = None, directory: Path | None = None
+    ) -> Iterator[str]:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            cwd=directory,
+        )
+        last: list[str] = []
+        try:
+            for raw in process.stdout or ():
+                line = raw.decode(errors="replace").rstrip("\r\n")
+                last = [*last[-40:], line]
+                yield line
+        finally:
+            if process.poll() is None and process.stdout:
+                process.stdout.close()
+                process.terminate()
+            code = process.wait()
+        if code:
+            raise _engine_error(_title(argv), "\n".join(last))
+
+    def _quiet(self, *arguments: str) -> str:
+        """Run `docker …` for what it prints, whatever its exit code: a part may be missing or gone meanwhile."""
+        return subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False).stdout
+
+    def _client(self, project: Project) -> DockerClient:
+        return DockerClient(
+            client_call=[self._docker],
+            compose_files=list(project.files),
+            compose_profiles=list(project.profiles),
+            compose_env_files=[project.env_file],
+            compose_project_name=project.name,
+            compose_project_directory=project.directory,
+        )
+
+    def _compose(self, project: Project) -> list[str]:
+        return [str(word) for word in self._client(project).client_config.docker_compose_cmd]
+
+
+_VERBS = {"up", "down", "stop", "restart", "logs", "exec", "run", "bake", "build", "pull", "push", "inspect"}
+
+
+def _title(argv: Sequence[str]) -> str:
+    """Name a command by its verb alone: its whole line is for nobody's eyes."""
+    return f"docker {next((word for word in argv[1:] if word in _VERBS), argv[1])}"
+
+
+def _find_client() -> str:
+    """Find the first docker on PATH whose `compose` and `buildx` answer; a bare client may stand before it."""
+    folders = [*os.get_exec_path(), "/usr/bin", "/usr/local/bin"]
+    found = dict.fromkeys(path for folder in folders if (path := shutil.which("docker", path=folder)))
+    if not found:
+        raise EngineError(
+            "no docker command on PATH",
+            cure="Run ./bootstrap, or see https://docs.docker.com/engine/install/ for this system.",
+        )
+    for path in found:
+        if len(found) == 1 or all(
+            subprocess.run([path, plugin, "version"], capture_output=True, check=False).returncode == 0
+            for plugin in ("compose", "buildx")
+        ):
+            return path
+    return next(iter(found))
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    """Turn python-on-whales' exception, which repeats the whole command line, into one line of ours."""
+    try:
+        yield
+    except DockerException as error:
+        raise _engine_error(what, error.stderr or "") from error
+
+
+def _engine_error(what: str, output: str) -> EngineError:
+    """Name the cause of a refused command, most specific first."""
+    text = output.lower()
+    lines = [line for line in output.strip().splitlines() if line.strip()]
+    if "permission denied" in text and "docker" in text and "sock" in text:
+        return EngineError(
+            "no permission on the Docker socket",
+            cure="sudo usermod -aG docker $USER, then log in again (or: newgrp docker).",
+        )
+    if "cannot connect to the docker daemon" in text or "error during connect" in text or "connection refused" in text:
+        return EngineError("no Docker Engine answers", cure="Start it (./bootstrap does), or check DOCKER_HOST.")
+    if "is not a docker command" in text or "unknown command" in text:
+        return EngineError(f"{what}: this docker client lacks the plugin", cure="Install Compose v2 and Buildx.")
+    if "no space left on device" in text:
+        return EngineError(f"{what}: the disk is full", cure="inv build.prune, or docker system df.", evidence=output)
+    return EngineError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}", evidence="\n".join(lines[-20:]))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(part) for part in found.groups() if part) if found else (0,)
+
+
+def _bytes(usage: str) -> int:
+    """Read the first half of `12.3MiB / 1GiB`."""
+    found = re.match(r"([\d.]+)([kKMGT]?i?B)", usage)
+    if not found:
+        return 0
+    factor = {"B": 1, "kB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+    return round(float(found[1]) * factor.get(found[2], 1))
+
+
+def _image(raw: Mapping[str, Any]) -> Image:
+    labels = (raw.get("Config") or {}).get("Labels") or {}
+    return Image(raw["Id"], tuple(raw.get("RepoTags") or ()), int(raw["Size"]), raw["Created"], dict(labels))
+
+
+def _container(raw: Mapping[str, Any]) -> Container:
+    state, labels = raw["State"], raw["Config"]["Labels"] or {}
+    health = state.get("Health") or {}
+    log = health.get("Log") or [{}]
+    bound = (raw["NetworkSettings"].get("Ports") or {}).values()
+    ports = {f"{one['HostIp']}:{one['HostPort']}" for published in bound for one in published or ()}
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        service=labels.get(_SERVICE_LABEL, ""),
+        project=labels.get(_PROJECT_LABEL, ""),
+        image=raw["Config"]["Image"],
+        state=state["Status"],
+        health="" if health.get("Status", "none") == "none" else health["Status"],
+        exit_code=int(state["ExitCode"]),
+        started_at=state["StartedAt"],
+        restarts=int(raw.get("RestartCount", 0)),
+        oom_killed=bool(state.get("OOMKilled")),
+        memory_limit=int(raw["HostConfig"].get("Memory") or 0),
+        ports=tuple(sorted(ports)),
+        health_output=str(log[-1].get("Output", "")).strip(),
+    )

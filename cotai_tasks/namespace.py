@@ -1,0 +1,20 @@
+"""Which tasks there are."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from cotai_tasks import doctor
+from cotai_tasks.build import tasks as build
+from cotai_tasks.db import tasks as db
+from cotai_tasks.deploy import tasks as deploy
+from cotai_tasks.suggest import suggest_names
+from cotai_tasks.task import DEFAULTS
+
+ns = Collection()
+ns.add_collection(Collection.from_module(build, name="build"))
+ns.add_collection(Collection.from_module(deploy, name="deploy"))
+ns.add_collection(Collection.from_module(db, name="db"))
+ns.add_task(doctor.doctor)
+ns.configure({"cotai": DEFAULTS})
+suggest_names(ns)

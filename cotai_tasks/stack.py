@@ -1,0 +1,305 @@
+"""One environment's stack: which services it has, from which images, and its lock at the engine."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import requests
+
+from cotai_tasks.engine import Project
+from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
+from cotai_tasks.settings import ENVIRONMENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from cotai_tasks.engine import Container, Engine
+    from cotai_tasks.settings import Settings
+
+Source = Literal["upstream", "offline"]
+UNAVAILABLE = "cotai-offline/unavailable"
+"""Stands in `docker/offline/images.env` for an image that cannot be had without a registry."""
+
+FORMAT_LABEL = "cotai.format"
+"""On a volume: which server and major version wrote the data in it."""
+
+_REGISTRY = "https://registry-1.docker.io/v2/"
+_REGISTRY_TIMEOUT = 4.0
+"""Seconds for the registry to answer; a healthy one does so in well under one."""
+
+_scratch = TemporaryDirectory(prefix="cotai-")
+"""Holds the variables for Compose, mode 0600, for the life of this process."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the rendered Compose files."""
+
+    name: str
+    image: str
+    group: str
+    """Its Compose profile; `core` where it has none."""
+    one_shot: bool
+    """Runs once and exits 0: a migration, a model pull."""
+    depends_on: frozenset[str]
+    description: str
+    url: str
+    login: str
+    """Which login of the env file opens its page: `ADMIN` means ADMIN_USER and ADMIN_PASSWORD."""
+    ports: tuple[tuple[str, int], ...]
+    """Published host addresses: `("127.0.0.1", 8000)`."""
+    volumes: frozenset[str]
+    """Names of the volumes at the engine that it mounts."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The services of one environment, where their images come from, and what was left out."""
+
+    project: Project
+    source: Source
+    services: dict[str, Service]
+    left_out: dict[str, Service]
+    """Services whose image cannot be had without a registry."""
+    variables: dict[str, str]
+    formats: dict[str, str]
+    """What wrote the data in each volume, by the volume's name at the engine: `postgresql-17`."""
+
+    @property
+    def groups(self) -> list[str]:
+        """Every group that may be left out, `core` excepted."""
+        return sorted({one.group for one in (self.services | self.left_out).values()} - {"core"})
+
+    def select(self, only: str = "", without: str = "") -> list[str]:
+        """Name the services meant by comma-separated lists: those named (and what they need), less whole groups.
+
+        Raises `UsageError` with the nearest name for a service or group that does not exist.
+        """
+        dropped = split(without)
+        for name in dropped:
+            if name not in self.groups:
+                raise UsageError(f"no such group: {name!r}", cure=nearest(name, self.groups))
+        wanted = self.named(only) if only else list(self.services)
+        chosen = [name for name in wanted if self.services[name].group not in dropped]
+        return sorted(self._with_dependencies(chosen)) if only else sorted(chosen)
+
+    def named(self, names: str) -> list[str]:
+        """Give the services of a comma-separated list; all of them when it is empty."""
+        for name in split(names):
+            if name in self.left_out:
+                raise UsageError(f"{name} is not part of this stack", cure="Its image needs a registry.")
+            if name not in self.services:
+                raise UsageError(f"no such service: {name!r}", cure=nearest(name, self.services))
+        return split(names) or sorted(self.services)
+
+    def _with_dependencies(self, names: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            name = todo.pop()
+            if name not in found and name in self.services:
+                found.add(name)
+                todo += self.services[name].depends_on
+        return found
+
+
+def open_stack(settings: Settings, engine: Engine, source: Source | None = None) -> Stack:
+    """Render the Compose files of one environment; `source` says where upstream images come from."""
+    source = source or known_source(settings, engine)
+    variables = stack_variables(settings, source)
+    files = _compose_files(settings)
+    project = Project(
+        name=settings.stack_name,
+        directory=settings.home,
+        files=files,
+        profiles=("*",),
+        env_file=_write_variables(settings.stack_name, variables),
+    )
+    config = engine.config(project)
+    services = read_services(config)
+    available = {name: one for name, one in services.items() if not one.image.startswith(UNAVAILABLE)}
+    left_out = {name: one for name, one in services.items() if name not in available}
+    return Stack(project, source, available, left_out, variables, read_formats(config))
+
+
+def stack_variables(settings: Settings, source: Source) -> dict[str, str]:
+    """Give every variable that the Compose files and the bake file interpolate."""
+    images = settings.upstream_images | (settings.offline_images if source == "offline" else {})
+    contexts = {"APP_CONTEXT": str(settings.app_context), "LLM_CONTEXT": str(settings.llm_context)}
+    own = settings.variables.APP_ENV_FILE
+    if own:
+        contexts["APP_ENV_FILE"] = str(settings.directory / own)
+    return images | settings.variables.plain() | contexts
+
+
+def read_services(config: Mapping[str, Any]) -> dict[str, Service]:
+    """Read the services out of what `docker compose config` renders."""
+    volumes = {key: one["name"] for key, one in (config.get("volumes") or {}).items()}
+    return {name: _service(name, raw, volumes) for name, raw in config["services"].items()}
+
+
+def read_formats(config: Mapping[str, Any]) -> dict[str, str]:
+    """Read which data format each volume is meant for."""
+    return {
+        one["name"]: label
+        for one in (config.get("volumes") or {}).values()
+        if (label := (one.get("labels") or {}).get(FORMAT_LABEL))
+    }
+
+
+def known_source(settings: Settings, engine: Engine) -> Source:
+    """Tell where this host's images come from, without asking the network."""
+    if settings.variables.COTAI_IMAGES != "auto":
+        return settings.variables.COTAI_IMAGES
+    upstream = settings.upstream_images["PYTHON_IMAGE"]
+    offline = settings.offline_images["PYTHON_IMAGE"]
+    present = engine.images(upstream, offline)
+    return "offline" if offline in present and upstream not in present else "upstream"
+
+
+def choose_source(
+    settings: Settings, engine: Engine, reachable: Callable[[], bool] | None = None
+) -> tuple[Source, str]:
+    """Decide where upstream images come from, and say why; asks the registry only when nothing else decides."""
+    setting = settings.variables.COTAI_IMAGES
+    if setting != "auto":
+        return setting, f"COTAI_IMAGES={setting}"
+    upstream = settings.upstream_images["PYTHON_IMAGE"]
+    offline = settings.offline_images["PYTHON_IMAGE"]
+    present = engine.images(upstream, offline)
+    if upstream in present:
+        return "upstream", "they are on this host"
+    if offline in present:
+        return "offline", "they are on this host; COTAI_IMAGES=upstream changes to the registry"
+    if (reachable or registry_reachable)():
+        return "upstream", "the registry answers"
+    return "offline", f"no image registry answered within {_REGISTRY_TIMEOUT:.0f} s"
+
+
+def registry_reachable() -> bool:
+    """Ask Docker Hub whether it is there; 401 is its usual answer to an anonymous question."""
+    try:
+        return requests.get(_REGISTRY, timeout=_REGISTRY_TIMEOUT).status_code in {200, 401}
+    except requests.RequestException:
+        return False
+
+
+def pick_environment(named: str, engine: Engine, project: str) -> str:
+    """Decide which environment is meant: the one named, else the only running one, else `dev`."""
+    if named:
+        return named
+    running = {one.project for one in engine.containers() if one.state == "running"}
+    candidates = [name for name in ENVIRONMENTS if f"{project}-{name}" in running]
+    if len(candidates) > 1:
+        raise UsageError(
+            f"{' and '.join(candidates)} are both running: which one?", cure="Say --env dev or --env prod."
+        )
+    return candidates[0] if candidates else "dev"
+
+
+@contextmanager
+def stack_lock(stack: Stack, engine: Engine, purpose: str) -> Iterator[None]:
+    """Hold the stack for one command; it is let go when this process ends, however it ends.
+
+    The lock is a container with a fixed name at the engine, so it also holds against another host or a CI runner.
+    Raises `LockedError` with its owner when somebody else has it.
+    """
+    name = f"{stack.project.name}-lock"
+    owner = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
+    labels = {
+        "cotai.owner": owner,
+        "cotai.purpose": purpose,
+        "cotai.since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+    }
+    holder = engine.hold(name, stack.variables["PYTHON_IMAGE"], labels)
+    try:
+        while holder.poll() is None and engine.container_labels(name).get("cotai.owner") != owner:
+            time.sleep(0.05)
+        if holder.poll() is not None:
+            raise _locked(name, engine.container_labels(name), holder.stderr.read().decode() if holder.stderr else "")
+        yield
+    finally:
+        if holder.stdin:
+            holder.stdin.close()  # `cat` ends, and the container with it
+        holder.wait()
+        for pipe in (holder.stdout, holder.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _locked(name: str, labels: Mapping[str, str], output: str) -> LockedError | PreflightError:
+    if labels:
+        who = f"{labels.get('cotai.owner')} since {labels.get('cotai.since')} ({labels.get('cotai.purpose')})"
+        return LockedError(f"{name.removesuffix('-lock')} is held by {who}", cure="Wait for it to finish, then repeat.")
+    if "already in use" in output:
+        return LockedError(f"{name.removesuffix('-lock')} was just held by somebody else", cure="Repeat the command.")
+    return PreflightError(f"the lock container {name} did not start", evidence=output.strip())
+
+
+def split(names: str) -> list[str]:
+    """Split a comma-separated flag into names, once each."""
+    return list(dict.fromkeys(name for part in names.split(",") if (name := part.strip())))
+
+
+def containers_by_service(containers: Collection[Container]) -> dict[str, list[Container]]:
+    """Group containers by their service; one that scales has several."""
+    found: dict[str, list[Container]] = {}
+    for one in containers:
+        found.setdefault(one.service, []).append(one)
+    return found
+
+
+def _compose_files(settings: Settings) -> tuple[Path, ...]:
+    names = ["compose.yaml", f"compose.{settings.environment}.yaml"]
+    if settings.variables.COTAI_GPU:
+        names.append("compose.gpu.yaml")
+    files = tuple(settings.home / "docker" / name for name in names)
+    for path in files:
+        if not path.is_file():
+            raise UsageError(f"this version has no {settings.environment} stack ({path.name} is missing)")
+    return files
+
+
+def _write_variables(name: str, variables: Mapping[str, str]) -> Path:
+    path = Path(_scratch.name) / f"{name}.env"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items())))
+    return path
+
+
+def _quoted(value: str) -> str:
+    """Quote a value so that Compose takes it literally."""
+    if "'" not in value:
+        return f"'{value}'"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str]) -> Service:
+    labels = raw.get("labels") or {}
+    mounts = [one for one in raw.get("volumes") or () if one["type"] == "volume"]
+    return Service(
+        name=name,
+        image=raw["image"],
+        group=(raw.get("profiles") or ["core"])[0],
+        one_shot=raw.get("restart") == "no",
+        depends_on=frozenset(raw.get("depends_on") or ()),
+        description=labels.get("cotai.description", ""),
+        url=labels.get("cotai.url", ""),
+        login=labels.get("cotai.login", ""),
+        ports=tuple(
+            (one.get("host_ip", "0.0.0.0"), int(one["published"]))  # noqa: S104 - what Compose means by no address
+            for one in raw.get("ports") or ()
+            if one.get("published")
+        ),
+        volumes=frozenset(volumes[one["source"]] for one in mounts if one.get("source") in volumes),
+    )

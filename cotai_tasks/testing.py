@@ -1,0 +1,149 @@
+"""An engine for tests: it answers from plain data, and writes down what it was asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cotai_tasks.engine import Container, Engine, Image, Running, Usage, Versions
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from cotai_tasks.engine import Project
+    from cotai_tasks.errors import EngineError
+
+
+def container(service: str, **changes: Any) -> Container:  # noqa: ANN401 - any field of a container
+    """Make a healthy running container of `cotai-dev`; name the fields that differ."""
+    fields: dict[str, Any] = {
+        "id": f"id-{service}",
+        "name": f"cotai-dev-{service}-1",
+        "service": service,
+        "project": "cotai-dev",
+        "image": f"{service}:1",
+        "state": "running",
+        "health": "healthy",
+        "exit_code": 0,
+        "started_at": "2026-01-01T00:00:00Z",
+        "restarts": 0,
+        "oom_killed": False,
+        "memory_limit": 256 * 2**20,
+        "ports": (),
+        "health_output": "",
+    }
+    return Container(**fields | changes)
+
+
+class FakeRunning(Running):
+    """A command that has ended before anybody looked."""
+
+    def __init__(self, lines: list[str], failure: EngineError | None) -> None:
+        self.lines = lines
+        self._failure = failure
+
+    def __exit__(self, *_: object) -> None:
+        """Leave: nothing runs."""
+
+    @property
+    def ended(self) -> bool:
+        """It has."""
+        return True
+
+    @property
+    def error(self) -> EngineError | None:
+        """What it was told to end with."""
+        return self._failure
+
+
+@dataclass
+class FakeEngine(Engine):
+    """An `Engine` that runs nothing. Fill the fields with what it should answer; `calls` is what it was told."""
+
+    found_images: dict[str, Image] = field(default_factory=dict)
+    found_containers: list[Container] = field(default_factory=list)
+    found_volumes: dict[str, dict[str, str]] = field(default_factory=dict)
+    rendered: dict[str, Any] = field(default_factory=lambda: {"services": {}})
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    """Lines of a streamed command, by its first word: `{"up": ["…"]}`."""
+    errors: dict[str, Exception] = field(default_factory=dict)
+    """What a command raises after its lines, by its first word."""
+    failures: dict[str, EngineError] = field(default_factory=dict)
+    """How a command that was begun ended, by its first word."""
+    told: Versions = field(default_factory=lambda: Versions("docker", (26, 1, 5), (2, 26, 1), (0, 13, 1)))
+    host: dict[str, Any] = field(default_factory=dict)
+    calls: list[tuple[str, ...]] = field(default_factory=list)
+
+    def versions(self) -> Versions:
+        """Give `told`."""
+        return self.told
+
+    def info(self) -> dict[str, Any]:
+        """Give `host`."""
+        return self.host
+
+    def images(self, *references: str) -> dict[str, Image]:
+        """Give those of `found_images`."""
+        return {name: self.found_images[name] for name in references if name in self.found_images}
+
+    def containers(self, project: str = "") -> list[Container]:
+        """Give those of `found_containers`."""
+        return [one for one in self.found_containers if not project or one.project == project]
+
+    def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
+        """Give one and the same usage for each."""
+        return {one.id: Usage(1.5, 64 * 2**20) for one in containers if one.state == "running"}
+
+    def volumes(self, project: str) -> list[str]:
+        """Give the names of `found_volumes` that belong to the project."""
+        return [name for name in self.found_volumes if name.startswith(project)]
+
+    def volume_labels(self, name: str) -> dict[str, str]:
+        """Give the labels in `found_volumes`."""
+        return self.found_volumes.get(name, {})
+
+    def config(self, project: Project) -> dict[str, Any]:  # noqa: ARG002 - one configuration serves
+        """Give `rendered`."""
+        return self.rendered
+
+    def execute(self, project: Project, service: str, command: Sequence[str]) -> str:  # noqa: ARG002
+        """Write the command down; give the lines of `answers["execute"]`."""
+        return "\n".join(self._streamed("execute", service, *command))
+
+    def attach(self, project: Project, service: str, command: Sequence[str]) -> int:  # noqa: ARG002
+        """Write the command down."""
+        self.calls.append(("attach", service, *command))
+        return 0
+
+    def hold(self, name: str, image: str, labels: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Refuse: a lock is nothing to be pretended."""
+        raise NotImplementedError
+
+    def begin(self, project: Project, *arguments: str) -> Running:  # noqa: ARG002
+        """Write the command down, and give it as ended already."""
+        return FakeRunning([*self._streamed(*arguments)], self.failures.get(arguments[0]))
+
+    def compose(self, project: Project, *arguments: str) -> Iterator[str]:  # noqa: ARG002
+        """Write the command down, and stream its lines."""
+        yield from self._streamed(*arguments)
+
+    def command(self, *arguments: str) -> str:
+        """Write the command down; give its lines."""
+        return "\n".join(self._streamed(*arguments))
+
+    def stream(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,  # noqa: ARG002
+        directory: Path | None = None,  # noqa: ARG002
+    ) -> Iterator[str]:
+        """Write the command down, and stream its lines."""
+        yield from self._streamed(*arguments)
+
+    def _streamed(self, *arguments: str) -> Iterator[str]:
+        self.calls.append(arguments)
+        yield from self.answers.get(arguments[0], [])
+        if arguments[0] in self.errors:
+            raise self.errors[arguments[0]]

@@ -1,0 +1,137 @@
+"""Every check and test. `nox` alone runs the default sessions; `nox --list` shows them all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+HERE = Path(__file__).parent
+LOCK = "requirements-dev.lock"
+APPLICATIONS = ("docker/reference/backend", "docker/reference/llm")
+SHELL_SCRIPTS = ("bootstrap", ".ci/run")
+OTHER_PYTHONS = ["3.12", "3.13", "3.14"]
+
+
+def install(session: nox.Session) -> None:
+    """Install the project as its lock file says."""
+    session.install("--require-hashes", "-r", LOCK)
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and likely mistakes: Python, shell, Dockerfiles, Compose files, workflows."""
+    install(session)
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("shellcheck", *SHELL_SCRIPTS, *shell_files())
+    session.run(
+        "hadolint",
+        *sorted(
+            str(path.relative_to(HERE)) for path in HERE.glob("docker/**/Dockerfile*") if path.suffix != ".dockerignore"
+        ),
+    )
+    session.run(
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        *sorted(str(path.relative_to(HERE)) for path in HERE.glob("docker/compose*.yaml")),
+    )
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Mypy, strict, tests included."""
+    install(session)
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit and integration tests, and those of the reference application."""
+    run_tests(session)
+
+
+@nox.session(python=OTHER_PYTHONS, default=False, name="tests-on")
+def tests_on(session: nox.Session) -> None:
+    """Run the unit tests on the other Python versions that the project supports."""
+    install(session)
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
+@nox.session
+def applications(session: nox.Session) -> None:
+    """Run the reference application's own tests, each in an environment of its own dependencies."""
+    for application in APPLICATIONS:
+        session.install("--require-hashes", "-r", f"{application}/requirements.txt")
+        session.install("pytest", "httpx")
+        with session.chdir(application):
+            session.run("python", "-m", "pytest", "-q")
+
+
+@nox.session
+def stack(session: nox.Session) -> None:
+    """Bring the whole development stack up in a project of its own, use it, break it, remove it."""
+    install(session)
+    session.run("pytest", "tests/stack", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check the documents: links, commands, tasks, exit codes."""
+    install(session)
+    session.run("pytest", "tests/docs", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it in a clean environment and use it from another directory."""
+    install(session)
+    shutil.rmtree(HERE / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", silent=True)
+    session.run("pytest", "tests/wheel", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write the lock files anew from what `pyproject.toml` and the requirements.in files ask for."""
+    session.install("uv")
+    flags = (
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--no-annotate",
+        "--custom-compile-command",
+        "nox -s lock",
+        "--quiet",
+        *session.posargs,
+    )
+    session.run("uv", "pip", "compile", *flags, "--group", "build", "pyproject.toml", "-o", "requirements.lock")
+    session.run(
+        "uv", "pip", "compile", *flags, "--group", "dev", "pyproject.toml", "-c", "requirements.lock", "-o", LOCK
+    )
+    for application in APPLICATIONS:
+        session.run(
+            "uv", "pip", "compile", *flags, f"{application}/requirements.in", "-o", f"{application}/requirements.txt"
+        )
+
+
+def run_tests(session: nox.Session) -> None:
+    """Run the unit and the integration tests."""
+    install(session)
+    session.run("pytest", "tests/unit", "tests/integration", *session.posargs)
+
+
+def shell_files() -> list[str]:
+    """Name every shell script of the stack, wherever it is: those that begin with the shell's shebang."""
+    scripts = (path for path in sorted(HERE.glob("docker/**/*")) if path.is_file())
+    return [str(path.relative_to(HERE)) for path in scripts if path.read_bytes().startswith(b"#!/bin/sh")]
