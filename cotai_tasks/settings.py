@@ -79,6 +79,8 @@ class Variables(BaseModel):
     COTAI_TAG: Tag = "dev"
     COTAI_GPU: bool = False
     BUILD_CA_FILE: str = ""
+    BUILD_PACKAGES: str = ""
+    RUNTIME_PACKAGES: str = ""
 
     APP_CONTEXT: str = "docker/reference/backend"
     APP_ENV_FILE: str = ""

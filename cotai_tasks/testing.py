@@ -1,10 +1,14 @@
-"""An engine for tests: it answers from plain data, and writes down what it was asked to do."""
+"""For tests: an engine that answers from plain data and writes down what it was asked, and a console that remembers."""
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console as RichConsole
+
+from cotai_tasks.console import Console
 from cotai_tasks.engine import Container, Engine, Image, Running, Usage, Versions
 
 if TYPE_CHECKING:
@@ -147,3 +151,21 @@ class FakeEngine(Engine):
         yield from self.answers.get(arguments[0], [])
         if arguments[0] in self.errors:
             raise self.errors[arguments[0]]
+
+
+class RecordingConsole(Console):
+    """A console without a terminal that keeps what it printed."""
+
+    def __init__(self) -> None:
+        self._paper = io.StringIO()
+        terminal = RichConsole(file=self._paper, width=200)
+        super().__init__(out=terminal, err=terminal)
+
+    @property
+    def interactive(self) -> bool:
+        """Nobody watches a test."""
+        return False
+
+    def text(self) -> str:
+        """Give all that was printed so far."""
+        return self._paper.getvalue()

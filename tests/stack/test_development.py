@@ -1,0 +1,225 @@
+"""The development stack from nothing: started, used, broken, mended, removed. The tests run in this order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.stack.conftest import Development
+
+pytestmark = pytest.mark.stack
+
+PATIENCE = 90
+"""Seconds for anything to happen; what fails here hangs, it is not slow."""
+
+
+def eventually(happened: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever it was that happened
+    """Wait until something is true, and give it."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if found := happened():
+                return found
+        except requests.RequestException:
+            pass
+        time.sleep(0.5)
+    pytest.fail(f"{what} did not happen within {PATIENCE} s")
+
+
+def test_a_dry_run_shows_the_plan_and_starts_nothing(development: Development) -> None:
+    """`--dry-run` names every service, and no container is there afterwards."""
+    planned = development.inv("deploy.dev", "--dry-run")
+    assert planned.returncode == 0, planned.stderr
+    assert "backend" in planned.stdout
+    assert development.container("backend") == ""
+
+
+def test_a_taken_port_is_named_with_its_holder(development: Development) -> None:
+    """Before anything is started, the port, the service and the process that holds it are named."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        refused = development.inv("deploy.dev", BACKEND_PORT=str(port))
+    assert refused.returncode == 8
+    assert f"port {port}: backend wants it" in refused.stderr
+    assert f"(pid {os.getpid()})" in refused.stderr
+
+
+def test_an_interrupted_start_is_gone_on_with(development: Development) -> None:
+    """Ctrl-C in the middle leaves no lock behind; the same command goes on from there."""
+    begun = development.begin("deploy.dev", "--only", "backend")
+    eventually(lambda: development.container("postgres"), "the first container")
+    os.killpg(begun.pid, signal.SIGINT)
+    output, _ = begun.communicate(timeout=PATIENCE)
+    assert begun.returncode == 130, output
+    assert "interrupted" in output
+    eventually(lambda: not development.docker("ps", "-q", "--filter", f"name={development.name}-lock"), "the unlock")
+
+
+def test_everything_becomes_healthy(running: Development) -> None:
+    """One command starts all services; what cannot be had is named, nothing else is missing."""
+    status = running.status()
+    assert {name: one["state"] for name, one in status.items() if not one["ok"]} == {}
+    assert {"backend", "celery-worker", "celery-beat", "llm-service", "ollama", "postgres", "mongodb"} <= status.keys()
+    assert {"redis", "redis-cache", "flower", "prometheus", "adminer", "mongo-express", "s3"} <= status.keys()
+
+
+def test_the_second_start_has_nothing_to_do(running: Development) -> None:
+    """Nothing is recreated, and the addresses and logins are shown again."""
+    before = {name: one["container"] for name, one in running.status().items()}
+    again = running.inv("deploy.dev")
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stderr
+    assert running.url("BACKEND", "/docs") in again.stdout
+    assert {name: one["container"] for name, one in running.status().items()} == before
+
+
+def test_a_tender_becomes_a_quotation_in_three_databases(running: Development, tender: dict[str, Any]) -> None:
+    """A document that is posted comes back as a quotation that a real model wrote."""
+    found = eventually(lambda: quotation(running, tender["id"]), "the quotation")
+    assert found["draft"].strip()
+    postgres = running.inv(
+        "db.shell", "postgres", "--command", f"select count(*) from quotations where tender_id = '{tender['id']}'"
+    )
+    assert "1" in postgres.stdout.split(), postgres.stdout + postgres.stderr
+    mongodb = running.inv("db.shell", "mongodb", "--command", mongo_count(running))
+    assert int(mongodb.stdout.split()[-1]) >= 1, mongodb.stdout + mongodb.stderr
+    cache = running.inv("db.shell", "redis-cache", "--command", "DBSIZE")
+    assert int(cache.stdout.split()[-1]) >= 1, cache.stdout + cache.stderr
+
+
+def test_databases_and_pages_refuse_a_stranger(running: Development) -> None:
+    """No admin page and no database answers without its login."""
+    assert requests.get(running.url("FLOWER"), timeout=10).status_code == 401
+    assert requests.get(running.url("MONGO_EXPRESS"), timeout=10).status_code == 401
+    assert requests.get(running.url("REDIS_COMMANDER"), timeout=10).status_code == 401
+    assert "NOAUTH" in plain_redis(running, "REDIS_PORT")
+    assert "NOAUTH" in plain_redis(running, "REDIS_CACHE_PORT")
+
+
+def test_prometheus_scrapes_what_is_there(running: Development) -> None:
+    """Every target that is configured is up."""
+
+    def down() -> dict[str, str] | None:
+        told = requests.get(running.url("PROMETHEUS", "/api/v1/targets"), timeout=10).json()["data"]["activeTargets"]
+        sick = {one["labels"]["job"]: one["lastError"] for one in told if one["health"] != "up"}
+        missing = {job for job in sick if "cadvisor" not in job and "grafana" not in job}
+        return None if missing or not told else {"jobs": str(len(told))}
+
+    assert eventually(down, "every target up")
+
+
+def test_logs_are_filtered(running: Development, tender: dict[str, Any]) -> None:
+    """A word finds the lines of the services that are asked for, and no others."""
+    eventually(lambda: quotation(running, tender["id"]), "the quotation")
+    shown = running.inv("deploy.logs", "--svc", "celery-worker,backend", "--tail", "all", "--grep", tender["id"])
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert lines
+    assert all(tender["id"] in line for line in lines)
+
+
+def test_an_edited_file_is_running_code(running: Development) -> None:
+    """The API takes a change of the host's file without a build or a restart by hand."""
+    source = running.application / "backend" / "app" / "main.py"
+    source.write_text(source.read_text() + '\n\n@app.get("/edited")\nasync def edited() -> str:\n    return "fresh"\n')
+    eventually(lambda: requests.get(running.url("BACKEND", "/edited"), timeout=5).status_code == 200, "the reload")
+
+
+def test_a_killed_worker_comes_back(running: Development, tender: dict[str, Any]) -> None:
+    """Kill -9 in the middle of the work loses no tender: the engine restarts the worker, Celery delivers again."""
+    pid = running.docker("inspect", "--format", "{{.State.Pid}}", running.container("celery-worker"))
+    os.kill(int(pid), signal.SIGKILL)
+    eventually(lambda: running.status()["celery-worker"]["ok"], "the worker's return")
+    assert running.status()["celery-worker"]["restarts"] == 1
+    eventually(lambda: quotation(running, tender["id"]), "the quotation")
+
+
+def test_a_stopped_database_is_seen_and_started_again(running: Development) -> None:
+    """Readiness names the database, the status exits with its code, and `deploy.dev` mends it."""
+    stopped = running.inv("deploy.stop", "--svc", "postgres")
+    assert stopped.returncode == 0, stopped.stderr
+    told = eventually(lambda: not_ready(running), "a readiness of 503")
+    assert "postgres" in json.dumps(told)
+    assert running.inv("deploy.status").returncode == 6
+    assert running.inv("db.status").returncode == 11
+    mended = running.inv("deploy.dev")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+    eventually(lambda: requests.get(running.url("BACKEND", "/health/ready"), timeout=5).ok, "a ready API")
+
+
+def test_two_starts_at_once_exclude_each_other(running: Development) -> None:
+    """The second one is told who holds the stack; the first one is not disturbed."""
+    running.inv("deploy.stop", "--svc", "backend")
+    first = running.begin("deploy.dev")
+    eventually(lambda: running.docker("ps", "-q", "--filter", f"name={running.name}-lock"), "the lock")
+    second = running.inv("deploy.restart", "--svc", "redis-cache")
+    output, _ = first.communicate(timeout=PATIENCE)
+    assert second.returncode == 7, second.stderr
+    assert f"(pid {first.pid})" in second.stderr
+    assert first.returncode == 0, output
+
+
+def test_a_service_that_fails_shows_its_last_words(running: Development) -> None:
+    """A migration that fails stops the start with its log, its own exit code, and the rest left running."""
+    broken = running.inv("deploy.dev", MIGRATE_COMMAND="echo the schema is broken; exit 3")
+    assert broken.returncode == 6, broken.stdout + broken.stderr
+    assert "the schema is broken" in broken.stderr
+    assert "migrate (exited 3)" in broken.stderr
+    assert running.status()["postgres"]["ok"]
+    mended = running.inv("deploy.dev")
+    assert mended.returncode == 0, mended.stdout + mended.stderr
+
+
+def test_what_is_removed_is_gone_and_nothing_else(running: Development) -> None:
+    """Volumes stay until they are asked for; then containers, networks and volumes are gone."""
+    refused = running.inv("deploy.clean", "--volumes")
+    assert refused.returncode == 10
+    kept = running.inv("deploy.clean")
+    assert kept.returncode == 0, kept.stderr
+    label = f"label=com.docker.compose.project={running.name}"
+    assert running.docker("container", "ls", "--all", "--quiet", "--filter", label) == ""
+    assert running.docker("network", "ls", "--quiet", "--filter", label) == ""
+    assert running.docker("volume", "ls", "--quiet", "--filter", label) != ""
+    assert running.inv("deploy.clean", "--volumes", "--yes").returncode == 0
+    assert running.docker("volume", "ls", "--quiet", "--filter", label) == ""
+    assert "nothing to do" in running.inv("deploy.clean", "--volumes", "--yes").stderr
+
+
+def quotation(stack: Development, tender: str) -> dict[str, Any] | None:
+    """Give a tender's quotation once it is drafted."""
+    told = requests.get(stack.url("BACKEND", f"/api/v1/tenders/{tender}"), timeout=10).json()
+    assert told["status"] != "failed", told
+    found: dict[str, Any] | None = told["quotation"]
+    return found
+
+
+def not_ready(stack: Development) -> dict[str, Any] | None:
+    """Give the readiness answer when it is 503."""
+    answer = requests.get(stack.url("BACKEND", "/health/ready"), timeout=10)
+    found: dict[str, Any] = answer.json()
+    return found if answer.status_code == 503 else None
+
+
+def mongo_count(stack: Development) -> str:
+    """Give the expression that counts the documents, in the language of the shell that is there."""
+    surrogate = "offline" in stack.inv("deploy.status", "--json").stdout
+    return "db.documents.count_documents({})" if surrogate else "db.documents.countDocuments({})"
+
+
+def plain_redis(stack: Development, port: str) -> str:
+    """Ask Redis without a password."""
+    with socket.create_connection(("127.0.0.1", int(stack.environ[port])), timeout=5) as connection:
+        connection.sendall(b"PING\r\n")
+        return connection.recv(200).decode()

@@ -1,0 +1,56 @@
+"""Stacks and settings made of plain data, for the tests of `deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from cotai_tasks.engine import Project
+from cotai_tasks.settings import Settings, Variables
+from cotai_tasks.stack import Service, Stack
+
+SECRET = SecretStr("a-secret-value")
+
+
+def service(name: str, **changes: Any) -> Service:  # noqa: ANN401 - any field of a service
+    fields: dict[str, Any] = {
+        "name": name,
+        "image": f"{name}:1",
+        "group": "core",
+        "one_shot": False,
+        "depends_on": frozenset(),
+        "description": "",
+        "url": "",
+        "login": "",
+        "ports": (),
+        "volumes": frozenset(),
+    }
+    return Service(**fields | changes)
+
+
+def stack(*services: Service, **changes: Any) -> Stack:  # noqa: ANN401 - any field of a stack
+    fields: dict[str, Any] = {
+        "project": Project("cotai-dev", Path("/"), (), ("*",), Path("/dev/null")),
+        "source": "upstream",
+        "services": {one.name: one for one in services},
+        "left_out": {},
+        "variables": {},
+        "formats": {},
+    }
+    return Stack(**fields | changes)
+
+
+def settings(**changes: Any) -> Settings:  # noqa: ANN401 - any variable
+    passwords = {name: SECRET for name, field in Variables.model_fields.items() if field.is_required()}
+    fields: dict[str, Any] = {
+        "environment": "dev",
+        "project": "cotai",
+        "directory": Path(__file__).parents[3],
+        "home": Path(__file__).parents[3],
+        "variables": Variables(**passwords | {"COTAI_IMAGES": "upstream"} | changes),
+        "upstream_images": {"PYTHON_IMAGE": "python:3"},
+        "offline_images": {"PYTHON_IMAGE": "cotai-offline/python:3"},
+    }
+    return Settings(**fields)

@@ -1,0 +1,41 @@
+"""The decisions of a start."""
+
+from __future__ import annotations
+
+from cotai_tasks.deploy.start import Address, addresses, changed_services, foreign_volumes
+from cotai_tasks.errors import Finding
+from cotai_tasks.testing import container
+from tests.unit.deploy.stacks import service, stack
+
+
+def test_only_new_or_restarted_containers_count_as_changed() -> None:
+    """A second run on an unchanged stack has nothing to report."""
+    before = [container("api"), container("db")]
+    after = [container("api"), container("db", started_at="2026-01-02T00:00:00Z"), container("web")]
+    assert changed_services(before, before) == ()
+    assert changed_services(before, after) == ("db", "web")
+
+
+def test_a_volume_of_another_server_is_refused() -> None:
+    """PostgreSQL 17 is never started on what PostgreSQL 16 left, nor MongoDB on its surrogate's files."""
+    one = stack(
+        service("db", volumes=frozenset({"cotai-dev_db", "cotai-dev_new"})),
+        formats={"cotai-dev_db": "postgresql-17", "cotai-dev_new": "postgresql-17"},
+    )
+    assert foreign_volumes(one, ["db"], {"cotai-dev_db": {"cotai.format": "postgresql-17"}}) == []
+    assert foreign_volumes(one, ["db"], {"cotai-dev_db": {"cotai.format": "postgresql-16"}}) == [
+        Finding(
+            "volume cotai-dev_db",
+            "holds postgresql-16 data, and this stack runs postgresql-17",
+            "Save what you need of it, then: docker volume rm cotai-dev_db",
+        )
+    ]
+
+
+def test_addresses_come_with_the_login_of_the_env_file() -> None:
+    """Only services with an address are listed."""
+    one = stack(service("admin", url="http://127.0.0.1:8080/", login="ADMIN", description="tables"), service("worker"))
+    variables = {"ADMIN_USER": "admin", "ADMIN_PASSWORD": "pw"}
+    assert addresses(one, ["admin", "worker"], variables) == (
+        Address("admin", "http://127.0.0.1:8080/", "admin / pw", "tables"),
+    )

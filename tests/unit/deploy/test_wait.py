@@ -1,0 +1,59 @@
+"""Waiting for services, and what is said of one that does not come up."""
+
+from __future__ import annotations
+
+import pytest
+
+from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.errors import EngineError, UnhealthyError
+from cotai_tasks.testing import FakeEngine, FakeRunning, RecordingConsole, container
+from tests.unit.deploy.stacks import service, stack
+
+
+def test_a_failed_service_shows_its_last_words_and_names_who_waits() -> None:
+    """The log comes first, the sentence last; what runs is left running."""
+    engine = FakeEngine(
+        found_containers=[
+            container("api", state="exited", exit_code=3, health="starting", health_output="connection refused"),
+            container("web", health="starting"),
+        ],
+        answers={"logs": ["api-1 | no module named app"]},
+    )
+    one = stack(service("api"), service("web"))
+    with pytest.raises(UnhealthyError) as caught:
+        wait_until_ready(
+            FakeRunning([], None), ["api", "web"], one, timeout=5, engine=engine, console=RecordingConsole()
+        )
+    assert str(caught.value) == "not healthy: api (exited 3); still waiting: web"
+    assert caught.value.evidence.splitlines() == [
+        "api: its last log lines",
+        "api-1 | no module named app",
+        "api: what its healthcheck printed last",
+        "connection refused",
+    ]
+    assert engine.calls == [("logs", "--no-color", "--tail", "15", "api")]
+
+
+def test_a_refused_command_is_reported_as_it_is() -> None:
+    """An engine that refuses is not taken for a sick service."""
+    engine = FakeEngine(found_containers=[])
+    refused = FakeRunning([], EngineError("port is already allocated"))
+    with pytest.raises(EngineError, match="already allocated"):
+        wait_until_ready(refused, ["api"], stack(service("api")), timeout=5, engine=engine, console=RecordingConsole())
+
+
+def test_a_service_that_takes_too_long_is_named() -> None:
+    """The wait is bounded, whatever the service does."""
+    engine = FakeEngine(found_containers=[container("api", health="starting")])
+    with pytest.raises(UnhealthyError, match=r"not healthy: api \(starting\)"):
+        wait_until_ready(
+            FakeRunning([], None), ["api"], stack(service("api")), timeout=0, engine=engine, console=RecordingConsole()
+        )
+
+
+def test_each_service_is_said_once_as_it_comes_up() -> None:
+    """Without a terminal the log of a start stays readable."""
+    console = RecordingConsole()
+    engine = FakeEngine(found_containers=[container("api")])
+    wait_until_ready(FakeRunning([], None), ["api"], stack(service("api")), timeout=5, engine=engine, console=console)
+    assert "api: healthy" in console.text()
