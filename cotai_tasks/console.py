@@ -85,7 +85,7 @@ class Console:
 
     def out(self, text: str) -> None:
         """Print one line of the result itself on standard output."""
-        self._out.print(escape(text), highlight=False, soft_wrap=True)
+        print(text, file=self._out.file)
 
     def render(self, what: RenderableType) -> None:
         """Print a table or another drawn result on standard output."""
@@ -105,7 +105,10 @@ class Console:
             return
         if not self.interactive:
             raise RefusedError(f"{question} Nobody is here to answer", cure="Repeat the command with --yes.")
-        answer = self._err.input(f"[yellow]?[/] {escape(question)} [y/N] ")
+        try:
+            answer = self._err.input(f"[yellow]?[/] {escape(f'{question} [y/N] ')}")
+        except EOFError:
+            answer = ""
         if answer.strip().lower() not in {"y", "yes"}:
             raise RefusedError("not confirmed: nothing was changed")
 
@@ -152,5 +155,6 @@ def size(count: float) -> str:
 
 
 def _terminal(*, stderr: bool) -> RichConsole:
-    console = RichConsole(stderr=stderr)
-    return console if console.is_terminal else RichConsole(stderr=stderr, width=_PLAIN_WIDTH)
+    """Make a console that prints `redis:lock:1` as it is, where rich would draw an emoji."""
+    console = RichConsole(stderr=stderr, emoji=False)
+    return console if console.is_terminal else RichConsole(stderr=stderr, emoji=False, width=_PLAIN_WIDTH)

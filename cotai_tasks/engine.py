@@ -264,7 +264,7 @@ class Engine:
     def logs(
         self, project: Project, services: Sequence[str], *, follow: bool = False, since: str = "", tail: str = "all"
     ) -> Iterator[str]:
-        """Give log lines as `container  | text`."""
+        """Give log lines as `container  | text`, without the codes that move a terminal's cursor."""
         flags = [
             "--no-color",
             "--tail",
@@ -272,7 +272,7 @@ class Engine:
             *(["--follow"] if follow else []),
             *(["--since", since] if since else []),
         ]
-        return self.compose(project, "logs", *flags, *services)
+        return (_CURSOR.sub("", line) for line in self.compose(project, "logs", *flags, *services))
 
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:
         """Run a command in a service's running container and give its standard output."""
@@ -326,17 +326,16 @@ class Engine:
             cwd=directory,
         )
         last: list[str] = []
-        try:
-            for raw in process.stdout or ():
-                line = raw.decode(errors="replace").rstrip("\r\n")
-                last = [*last[-40:], line]
-                yield line
-        finally:
-            if process.poll() is None and process.stdout:
-                process.stdout.close()
+        with process:
+            try:
+                for raw in process.stdout or ():
+                    line = raw.decode(errors="replace").rstrip("\r\n")
+                    last = [*last[-40:], line]
+                    yield line
+            except BaseException:  # whoever reads has left, or Ctrl-C: the command goes too
                 process.terminate()
-            code = process.wait()
-        if code:
+                raise
+        if process.returncode:
             raise _engine_error(_title(argv), "\n".join(last))
 
     def _quiet(self, *arguments: str) -> str:
@@ -356,6 +355,9 @@ class Engine:
     def _compose(self, project: Project) -> list[str]:
         return [str(word) for word in self._client(project).client_config.docker_compose_cmd]
 
+
+_CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJKSTf]")
+"""Compose clears the line before it prints a log line, terminal or not; colours are left to the application."""
 
 _VERBS = {"up", "down", "stop", "restart", "logs", "exec", "run", "bake", "build", "pull", "push", "inspect"}
 
@@ -401,9 +403,9 @@ def _engine_error(what: str, output: str) -> EngineError:
             "no permission on the Docker socket",
             cure="sudo usermod -aG docker $USER, then log in again (or: newgrp docker).",
         )
-    if "cannot connect to the docker daemon" in text or "error during connect" in text or "connection refused" in text:
+    if "cannot connect to the docker daemon" in text or "error during connect" in text:
         return EngineError("no Docker Engine answers", cure="Start it (./bootstrap does), or check DOCKER_HOST.")
-    if "is not a docker command" in text or "unknown command" in text:
+    if "is not a docker command" in text or "unknown command: docker" in text:
         return EngineError(f"{what}: this docker client lacks the plugin", cure="Install Compose v2 and Buildx.")
     if "no space left on device" in text:
         return EngineError(f"{what}: the disk is full", cure="inv build.prune, or docker system df.", evidence=output)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PACKAGE = Path(__file__).parent
 _MERGED = ".cotai/files"
@@ -35,12 +40,34 @@ def stack_files(directory: Path) -> Path:
     if not overridden:
         return packaged
     merged = directory / _MERGED
-    shutil.rmtree(merged, ignore_errors=True)
-    shutil.copytree(packaged / "docker", merged / "docker")
+    wanted = _files(packaged / "docker")
     for one in overridden:
-        target = merged / "docker" / one.name
-        if one.is_dir():
-            shutil.copytree(one, target, dirs_exist_ok=True)
-        else:
-            shutil.copy2(one, target)
+        wanted |= (
+            {Path(one.name) / path: file for path, file in _files(one).items()}
+            if one.is_dir()
+            else {Path(one.name): one}
+        )
+    _mirror(wanted, merged / "docker")
     return merged
+
+
+def _files(folder: Path) -> dict[Path, Path]:
+    """Give every file below a folder, by its path in it."""
+    return {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+
+
+def _mirror(wanted: Mapping[Path, Path], target: Path) -> None:
+    """Make `target` hold just these files, touching only what differs.
+
+    Running containers have its folders mounted: a folder that is made anew would be empty to them.
+    """
+    for path, file in _files(target).items():
+        if path not in wanted:
+            file.unlink()
+    for path, file in wanted.items():
+        copy = target / path
+        if not (copy.is_file() and filecmp.cmp(file, copy, shallow=False)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            fresh = copy.with_name(f".{copy.name}.new")
+            shutil.copy2(file, fresh)
+            fresh.replace(copy)

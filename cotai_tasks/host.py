@@ -11,8 +11,8 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 from rich.markup import escape
@@ -24,6 +24,7 @@ from cotai_tasks.stack import registry_reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from concurrent.futures import Executor
 
     from rich.table import Table
 
@@ -200,7 +201,7 @@ def _ports(settings: Settings, host: Host) -> list[Check]:
 
 
 def _gpu(settings: Settings, host: Host) -> list[Check]:
-    if not settings.variables.COTAI_GPU:
+    if not settings.variables.COTAI_GPU or host.engine_fault:
         return []
     if host.nvidia:
         return [Check("GPU", "pass", "the engine has the NVIDIA runtime")]
@@ -222,40 +223,59 @@ def _dotted(version: Iterable[int]) -> str:
 # -- observing ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What the engine tells; the defaults stand where no engine is."""
+
+    versions: Versions | None = None
+    fault: Finding | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+    containers: Sequence[Container] = ()
+    images: bool = False
+    local: bool = True
+    """Whether it publishes its ports on this machine."""
+
+
 def observe(
     settings: Settings | None,
-    engine: Engine,
+    engine: Engine | None,
     ports: Ports,
     *,
     reachable: Callable[[], bool] | None = None,
 ) -> Host:
     """Look at this machine and its engine, everything at once; `reachable` asks the registry, which may take time."""
     with ThreadPoolExecutor() as pool:
-        versions = pool.submit(engine.versions)
-        base = pool.submit(_has_base_image, settings, engine)
-        info = pool.submit(engine.info)
-        containers = pool.submit(engine.containers)
-        local = pool.submit(_is_local, engine)
         registry = pool.submit(reachable) if reachable else None
-    fault = info.exception() or versions.exception()
-    told = {} if info.exception() else info.result()
-    running = [] if containers.exception() else containers.result()
+        told = _ask_engine(settings, engine, pool) if engine else _Told()
+    own = settings.stack_name if settings else ""
     return Host(
         python=sys.version_info[:3],
-        versions=None if versions.exception() else versions.result(),
-        engine_fault=engine_finding(fault) if isinstance(fault, EngineError) else None,
+        versions=told.versions,
+        engine_fault=told.fault,
         registry=registry.result() if registry else None,
-        images=not base.exception() and base.result(),
+        images=told.images,
         builder=bool(shutil.which("mmdebstrap")),
-        memory=int(told.get("MemTotal") or psutil.virtual_memory().total),
-        disk=_disk_of(told.get("DockerRootDir", "")) if local.result() else None,
-        nvidia="nvidia" in (told.get("Runtimes") or {}),
-        ports=tuple(_port_faults(settings.stack_name if settings else "", running, ports, local=local.result())),
+        memory=int(told.info.get("MemTotal") or psutil.virtual_memory().total),
+        disk=_disk_of(told.info.get("DockerRootDir", "")) if told.local else None,
+        nvidia="nvidia" in (told.info.get("Runtimes") or {}),
+        ports=tuple(_port_faults(own, told.containers, ports, local=told.local)),
     )
 
 
-def engine_finding(error: EngineError) -> Finding:
-    """Turn the reason why no engine answers into a finding."""
+def _ask_engine(settings: Settings | None, engine: Engine, pool: Executor) -> _Told:
+    versions = pool.submit(engine.versions)
+    info = pool.submit(engine.info)
+    containers = pool.submit(engine.containers)
+    images = pool.submit(_has_base_image, settings, engine)
+    local = pool.submit(_is_local, engine)
+    if fault := info.exception():
+        if not isinstance(fault, EngineError):
+            raise fault
+        return _Told(versions.result(), _engine_finding(fault))
+    return _Told(versions.result(), None, info.result(), containers.result(), images.result(), local.result())
+
+
+def _engine_finding(error: EngineError) -> Finding:
     return Finding("Docker Engine", str(error), error.cure)
 
 
@@ -273,21 +293,19 @@ def diagnose(find_engine: Callable[[], Engine], read_settings: Callable[[Engine 
 
     `read_settings` gets `None` when no engine answers that could say which stack runs.
     """
+    engine, fault = None, None
     try:
         engine = find_engine()
-    except EngineError as error:
-        return [*_settings(read_settings, None)[1], Check("Docker Engine", "fail", str(error), error.cure)]
-    try:
         engine.info()
-    except EngineError:
-        settings, checks = _settings(read_settings, None)
-    else:
-        settings, checks = _settings(read_settings, engine)
+    except EngineError as error:
+        fault = _engine_finding(error)
+    settings, checks = _settings(read_settings, None if fault else engine)
     ports: Ports = {}
     if settings:
         address = settings.variables.BIND_ADDRESS
         ports = {name: [(address, port)] for name, port in settings.variables.ports().items()}
-    return [*examine(settings, observe(settings, engine, ports, reachable=ask_registry)), *checks]
+    observed = observe(settings, engine, ports, reachable=ask_registry)
+    return [*examine(settings, replace(observed, engine_fault=fault)), *checks]
 
 
 def _settings(
@@ -325,7 +343,7 @@ def _disk_of(root: str) -> tuple[int, int] | None:
         usage = shutil.disk_usage(root)
     except OSError:
         return None  # Docker Desktop's engine keeps its data inside a virtual machine
-    return usage.free, usage.total
+    return usage.free, usage.used + usage.free  # as `df` counts: what is reserved for root is nobody's
 
 
 def _port_faults(stack: str, containers: Sequence[Container], ports: Ports, *, local: bool) -> list[PortFault]:

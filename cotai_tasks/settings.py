@@ -42,7 +42,10 @@ def _address(value: str) -> str:
 
 def _urls(value: str) -> str:
     for url in filter(None, value.split(",")):
-        TypeAdapter(AnyHttpUrl).validate_python(url)
+        try:
+            TypeAdapter(AnyHttpUrl).validate_python(url)
+        except ValidationError as error:
+            raise ValueError("must be http:// or https:// URLs, separated by commas") from error
     return value
 
 
@@ -53,7 +56,9 @@ def _path(value: str) -> str:
 
 
 def _password(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[\w-]*", value.get_secret_value(), re.ASCII):
+    if not value.get_secret_value():
+        raise ValueError("empty")
+    if not re.fullmatch(r"[\w-]+", value.get_secret_value(), re.ASCII):
         raise ValueError("only letters, digits, - and _ (it becomes part of URLs)")
     return value
 
@@ -169,6 +174,12 @@ class Settings(BaseModel):
         """The gateway's build context as an absolute path."""
         return self._resolve(self.variables.LLM_CONTEXT)
 
+    @property
+    def ca_file(self) -> Path | None:
+        """The bundle of certificates that builds trust, as an absolute path; None where the image's own will do."""
+        name = self.variables.BUILD_CA_FILE
+        return self.directory / Path(name).expanduser() if name else None
+
     def _resolve(self, context: str) -> Path:
         path = Path(context).expanduser()
         if path.is_absolute():
@@ -207,27 +218,30 @@ def load_settings(
     for name in known & environ.keys():
         values[name] = environ[name]
         sources[name] = f"environment variable {name}"
-    try:
-        variables = Variables.model_validate(values)
-    except ValidationError as error:
-        findings += [_finding(dict(fault), sources, file) for fault in error.errors(include_url=False)]
-    else:
-        findings += _cross_check(variables, sources, environment)
-        home = stack_files(directory)
-        settings = Settings(
-            environment=environment,
-            project=project,
-            directory=directory,
-            home=home,
-            variables=variables,
-            upstream_images=_images(home / "docker/images.env", environ),
-            offline_images=_images(home / "docker/offline/images.env", environ),
-        )
-        findings += _missing_contexts(settings, sources)
+    if not values.get("BUILD_CA_FILE"):
+        values["BUILD_CA_FILE"] = _ca_bundle(environ)
+    variables, wrong = _validate(values, sources, file)
+    home = stack_files(directory)
+    settings = Settings(
+        environment=environment,
+        project=project,
+        directory=directory,
+        home=home,
+        variables=variables,
+        upstream_images=_images(home / "docker/images.env", environ),
+        offline_images=_images(home / "docker/offline/images.env", environ),
+    )
+    findings += [*wrong, *_cross_check(variables, sources, environment), *_missing_paths(settings, sources)]
     if findings:
         count = f"{len(findings)} faults" if len(findings) > 1 else "one fault"
         raise SettingsError(f"the settings of {project}-{environment} have {count}", findings=findings)
     return settings
+
+
+def _ca_bundle(environ: Mapping[str, str]) -> str:
+    """Give the certificates that this user's programs are told to trust: where they are needed, a build needs them."""
+    named = (environ.get(name, "") for name in ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))
+    return next((name for name in named if name and Path(name).is_file()), "")
 
 
 def _images(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -241,6 +255,21 @@ def _read(directory: Path, environment: Environment, env_file: str) -> EnvFile:
         cure = f"Restore it (git checkout {name}) or name another: INVOKE_COTAI_ENV_FILE=path."
         raise SettingsError(f"{name}: no such file in {directory}", cure=cure)
     return read_env_file(path, name)
+
+
+def _validate(
+    values: Mapping[str, object], sources: Mapping[str, str], file: EnvFile
+) -> tuple[Variables, list[Finding]]:
+    """Validate each variable; a stand-in takes the place of what is wrong, so that the rest can be checked as well."""
+    try:
+        return Variables.model_validate(values), []
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    wrong = {str(fault["loc"][0]) for fault in faults}
+    right = {name: value for name, value in values.items() if name not in wrong}
+    fields = Variables.model_fields
+    stand_ins = {name: "-" * _MIN_PASSWORD for name in wrong & fields.keys() if fields[name].is_required()}
+    return Variables.model_validate(right | stand_ins), [_finding(dict(fault), sources, file) for fault in faults]
 
 
 def _finding(fault: dict[str, Any], sources: Mapping[str, str], file: EnvFile) -> Finding:
@@ -286,12 +315,22 @@ def _weak(where: str, password: str) -> list[Finding]:
     return []
 
 
-def _missing_contexts(settings: Settings, sources: Mapping[str, str]) -> list[Finding]:
-    contexts = {"APP_CONTEXT": settings.app_context, "LLM_CONTEXT": settings.llm_context}
+def _missing_paths(settings: Settings, sources: Mapping[str, str]) -> list[Finding]:
+    folders = {"APP_CONTEXT": settings.app_context, "LLM_CONTEXT": settings.llm_context}
+    named = settings.variables.APP_ENV_FILE
+    files = {"BUILD_CA_FILE": settings.ca_file, "APP_ENV_FILE": settings.directory / named if named else None}
+    cures = {
+        "BUILD_CA_FILE": "Name a file of PEM certificates, or leave it empty.",
+        "APP_ENV_FILE": "Name the env file of the application's own variables, or leave it empty.",
+    }
     return [
         Finding(sources.get(name, name), f"no such folder: {path}", "Name the folder that holds the code.")
-        for name, path in contexts.items()
+        for name, path in folders.items()
         if not path.is_dir()
+    ] + [
+        Finding(sources.get(name, name), f"no such file: {path}", cures[name])
+        for name, path in files.items()
+        if path and not path.is_file()
     ]
 
 

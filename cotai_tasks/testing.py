@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console as RichConsole
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from cotai_tasks.engine import Project
     from cotai_tasks.errors import EngineError
+
+_Value = TypeVar("_Value")
 
 
 def container(service: str, **changes: Any) -> Container:  # noqa: ANN401 - any field of a container
@@ -71,14 +73,16 @@ class FakeEngine(Engine):
     found_volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=lambda: {"services": {}})
     answers: dict[str, list[str]] = field(default_factory=dict)
-    """Lines of a streamed command, by its first word: `{"up": ["…"]}`."""
+    """Lines of a command, by its first words: `{"up": ["…"]}`; of several that fit, the longest is taken."""
     errors: dict[str, Exception] = field(default_factory=dict)
-    """What a command raises after its lines, by its first word."""
+    """What a command raises after its lines, by its first words."""
     failures: dict[str, EngineError] = field(default_factory=dict)
     """How a command that was begun ended, by its first word."""
     told: Versions = field(default_factory=lambda: Versions("docker", (26, 1, 5), (2, 26, 1), (0, 13, 1)))
     host: dict[str, Any] = field(default_factory=dict)
     calls: list[tuple[str, ...]] = field(default_factory=list)
+    environs: list[Mapping[str, str]] = field(default_factory=list)
+    """The variables that streamed commands were given."""
 
     def versions(self) -> Versions:
         """Give `told`."""
@@ -140,17 +144,24 @@ class FakeEngine(Engine):
     def stream(
         self,
         *arguments: str,
-        environ: Mapping[str, str] | None = None,  # noqa: ARG002
+        environ: Mapping[str, str] | None = None,
         directory: Path | None = None,  # noqa: ARG002
     ) -> Iterator[str]:
-        """Write the command down, and stream its lines."""
+        """Write the command and its variables down, and stream its lines."""
+        self.environs.append(environ or {})
         yield from self._streamed(*arguments)
 
     def _streamed(self, *arguments: str) -> Iterator[str]:
         self.calls.append(arguments)
-        yield from self.answers.get(arguments[0], [])
-        if arguments[0] in self.errors:
-            raise self.errors[arguments[0]]
+        yield from _fitting(self.answers, arguments) or []
+        if error := _fitting(self.errors, arguments):
+            raise error
+
+
+def _fitting(table: Mapping[str, _Value], arguments: Sequence[str]) -> _Value | None:
+    """Give what stands under the longest key whose words the arguments begin with."""
+    keys = [key for key in table if tuple(key.split()) == tuple(arguments[: len(key.split())])]
+    return table[max(keys, key=len)] if keys else None
 
 
 class RecordingConsole(Console):
@@ -158,7 +169,7 @@ class RecordingConsole(Console):
 
     def __init__(self) -> None:
         self._paper = io.StringIO()
-        terminal = RichConsole(file=self._paper, width=200)
+        terminal = RichConsole(file=self._paper, width=200, emoji=False)
         super().__init__(out=terminal, err=terminal)
 
     @property

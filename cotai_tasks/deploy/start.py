@@ -63,7 +63,7 @@ def start(
     stack = open_stack(settings, engine, source)
     names = stack.select(only, without)
     for name, service in stack.left_out.items():
-        console.warn(f"{name} is left out: {service.description or 'its image'} needs a registry.")
+        console.warn(f"{name} ({service.description}) is left out: its image needs a registry.")
     _check_host(stack, names, settings=settings, engine=engine, console=console)
     if dry_run:
         _show_plan(stack, names, engine=engine, console=console)

@@ -4,13 +4,17 @@ A worker that hangs or has lost its broker stops sending heartbeats, and a sched
 grow old, and the health check sees it. The application needs no change for it.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
 from celery.signals import beat_init, heartbeat_sent, worker_ready
+
+if TYPE_CHECKING:
+    from celery.beat import Service
 
 WORKER_HEARTBEAT = Path("/tmp/celery-worker.heartbeat")  # noqa: S108 - a file of this container alone
 BEAT_HEARTBEAT = Path("/tmp/celery-beat.heartbeat")  # noqa: S108
@@ -18,21 +22,23 @@ BEAT_HEARTBEAT = Path("/tmp/celery-beat.heartbeat")  # noqa: S108
 app = find_app(os.environ["CELERY_APP"])
 
 
-@worker_ready.connect
-@heartbeat_sent.connect
-def worker_lives(**_: Any) -> None:
+def worker_lives(**_: object) -> None:
     """Note that the worker's event loop runs; Celery sends a heartbeat to its broker every 2 seconds."""
     WORKER_HEARTBEAT.touch()
 
 
-@beat_init.connect
-def watch_scheduler(sender: Any, **_: Any) -> None:
+def watch_scheduler(sender: Service, **_: object) -> None:
     """Note every tick of the scheduler, whichever scheduler the application uses."""
-    tick: Callable[..., float] = sender.scheduler.tick
+    tick = sender.scheduler.tick
 
-    def tick_and_note(*args: Any, **kwargs: Any) -> float:
-        pause = tick(*args, **kwargs)
+    def tick_and_note() -> float:
+        pause: float = tick()
         BEAT_HEARTBEAT.touch()
         return pause
 
     sender.scheduler.tick = tick_and_note
+
+
+worker_ready.connect(worker_lives)
+heartbeat_sent.connect(worker_lives)
+beat_init.connect(watch_scheduler)

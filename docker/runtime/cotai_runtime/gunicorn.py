@@ -1,7 +1,13 @@
 """Gunicorn's settings for the backend. Each can be overridden on the command line or with GUNICORN_CMD_ARGS."""
 
+from __future__ import annotations
+
 import os
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
 
 bind = "0.0.0.0:8000"
 worker_class = "uvicorn_worker.UvicornWorker"
@@ -17,10 +23,10 @@ keepalive = 75
 control_socket_disable = True
 
 
-def child_exit(_server: Any, worker: Any) -> None:
+def child_exit(_server: Arbiter, worker: Worker) -> None:
     """Forget the gauges of a worker that is gone, where the application exports Prometheus metrics."""
     try:
-        from prometheus_client import multiprocess  # noqa: PLC0415 - the application may not have it
+        from prometheus_client import multiprocess
     except ImportError:
         return
     multiprocess.mark_process_dead(worker.pid)

@@ -36,7 +36,7 @@ def age(path: str, limit_s: str) -> tuple[bool, str]:
 
 
 if __name__ == "__main__":
-    checks = {"http": ask, "heartbeat": age}
-    healthy, answer = checks[sys.argv[1]](*sys.argv[2:])
+    kind, *arguments = sys.argv[1:]
+    healthy, answer = ask(*arguments) if kind == "http" else age(*arguments)
     sys.stdout.write(answer + "\n")
     sys.exit(0 if healthy else 1)

@@ -1,0 +1,109 @@
+"""Giving disk space back: images of ours that nothing uses, and build cache that nobody used for a week."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cotai_tasks.build.bake import OWNER_LABEL, read_targets, stages_bake
+from cotai_tasks.build.offline import OFFLINE
+from cotai_tasks.console import size
+from cotai_tasks.stack import known_source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.settings import Settings
+
+_CACHE_AGE = "168h"
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True)
+class Removal:
+    """An image to remove, and why."""
+
+    reference: str
+    """Its tag; its id where it has none."""
+    reason: str
+    size: int
+    """Bytes that no other image shares."""
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What was removed, or would be."""
+
+    images: tuple[Removal, ...]
+    cache: int
+    """Bytes of build cache; 0 on a dry run."""
+
+
+def prune_images(
+    *, settings: Settings, engine: Engine, console: Console, yes: bool = False, dry_run: bool = False
+) -> PruneResult:
+    """Remove images of ours that are dangling or have an old tag, unless a container uses them, and old build cache.
+
+    Raises `RefusedError` when it is not confirmed.
+    """
+    repository = settings.variables.COTAI_REPOSITORY
+    targets = read_targets(stages_bake(settings, known_source(settings, engine)), "stage", engine=engine)
+    removals = choose_removals(
+        _disk_usage(engine),
+        dangling=_dangling(engine, f"{OWNER_LABEL}={repository}") | _dangling(engine, f"{OWNER_LABEL}={OFFLINE}"),
+        repositories={f"{repository}/{stage}" for stage in [*targets.known, "naive"]},
+        tag=settings.variables.COTAI_TAG,
+    )
+    for one in removals:
+        console.say(f"{'would remove' if dry_run else 'removing'} {one.reference}: {one.reason} ({size(one.size)})")
+    if dry_run:
+        return PruneResult(removals, 0)
+    if removals:
+        console.confirm(f"Remove {len(removals)} images?", yes=yes)
+        engine.remove_images([one.reference for one in removals])
+    with console.step("build cache that was not used for a week"):
+        builder = engine.command("context", "show").strip()
+        said = engine.command("buildx", "prune", "--builder", builder, "--force", "--filter", f"until={_CACHE_AGE}")
+    total = re.search(r"Total:\s+(\S+)", said)
+    return PruneResult(removals, parse_size(total[1]) if total else 0)
+
+
+def choose_removals(
+    images: Iterable[Mapping[str, str]], *, dangling: Collection[str], repositories: Collection[str], tag: str
+) -> tuple[Removal, ...]:
+    """Decide which images go: of ours, used by no container, and without a tag or with another than the current one."""
+
+    def removal(image: Mapping[str, str]) -> Removal | None:
+        if image["Containers"] != "0":
+            return None
+        unique = parse_size(image["UniqueSize"])
+        if image["ID"] in dangling:
+            return Removal(image["ID"], "replaced by a newer build", unique)
+        if image["Repository"] in repositories and image["Tag"] not in {tag, "<none>"}:
+            return Removal(f"{image['Repository']}:{image['Tag']}", f"the tag in use is {tag}", unique)
+        return None
+
+    found = {one.reference: one for image in images if (one := removal(image))}
+    return tuple(found[reference] for reference in sorted(found))
+
+
+def parse_size(text: str) -> int:
+    """Read a size as Docker prints it: `88.9MB`."""
+    found = re.fullmatch(r"([\d.]+)\s*([kMGT]?B)", text)
+    return round(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
+def _disk_usage(engine: Engine) -> list[dict[str, str]]:
+    told: list[dict[str, str]] = json.loads(
+        engine.command("system", "df", "--verbose", "--format", "{{json .Images}}") or "[]"
+    )
+    return told
+
+
+def _dangling(engine: Engine, label: str) -> set[str]:
+    filters = ["--filter", "dangling=true", "--filter", f"label={label}"]
+    return set(engine.command("image", "ls", "--quiet", "--no-trunc", *filters).split())

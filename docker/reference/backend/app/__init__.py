@@ -1,0 +1,1 @@
+"""CotAi reference backend: tenders come in, a language model drafts quotations, users read them."""

@@ -1,0 +1,1 @@
+"""Tests of the reference backend: no network, no databases; fakes stand for the neighbours."""

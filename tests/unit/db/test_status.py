@@ -1,0 +1,225 @@
+"""`db.status`: one line for each server, down ones too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from cotai_tasks.db.shell import DATABASES
+from cotai_tasks.db.status import (
+    ServerStatus,
+    database_status,
+    in_time,
+    read_mongodb,
+    read_postgres,
+    read_redis,
+    row,
+    show_status,
+)
+from cotai_tasks.errors import DatabaseError, EngineError
+from cotai_tasks.testing import FakeEngine, RecordingConsole, container
+from tests.unit.deploy.stacks import settings
+
+POSTGRES = {
+    "version": "17.6",
+    "size": 8_000_000,
+    "connections": 3,
+    "max_connections": 100,
+    "wal": "replica",
+    "fsync": "on",
+    "archive": "off",
+    "statements": True,
+    "revision": "0002",
+}
+MONGODB = {
+    "version": "8.0.1",
+    "size": 5_000,
+    "connections": 4,
+    "max_connections": 800,
+    "collections": 2,
+    "set": "rs0",
+    "primary": True,
+}
+REDIS = """\
+# Server
+redis_version:8.0.2
+# Clients
+connected_clients:5
+maxclients:10000
+# Memory
+used_memory:762000
+maxmemory:256000000
+maxmemory_policy:noeviction
+# Persistence
+aof_enabled:1
+# Keyspace
+db0:keys=3,expires=0,avg_ttl=0
+db1:keys=4,expires=4,avg_ttl=9
+dbfilename_like:not a keyspace
+save:3600 1 300 100
+"""
+
+UP = {
+    "postgres": ServerStatus(
+        "postgres",
+        up=True,
+        version="17.6",
+        size=8_000_000,
+        connections=3,
+        max_connections=100,
+        persistence="WAL replica, fsync on, archive off",
+        facts={"revision": "0002", "pg_stat_statements": "on"},
+    ),
+    "mongodb": ServerStatus(
+        "mongodb",
+        up=True,
+        version="8.0.1",
+        size=5_000,
+        connections=4,
+        max_connections=800,
+        persistence="journal",
+        facts={"collections": "2", "replica set": "rs0 (primary)"},
+    ),
+    "redis": ServerStatus(
+        "redis",
+        up=True,
+        version="8.0.2",
+        size=762_000,
+        connections=5,
+        max_connections=10_000,
+        persistence="append-only file and snapshots",
+        facts={"keys": "7", "memory limit": "256 MB", "policy": "noeviction"},
+    ),
+}
+ANSWERS = {
+    "execute postgres": [json.dumps(POSTGRES)],
+    "execute mongodb": json.dumps(MONGODB, indent=2).splitlines(),
+    "execute redis": REDIS.splitlines(),
+    "execute redis-cache": REDIS.splitlines(),
+}
+
+
+def status(*running: str, **fields: Any) -> list[ServerStatus]:  # noqa: ANN401 - any field of the engine
+    engine = FakeEngine(
+        rendered={"services": {name: {"image": f"{name}:1"} for name in ("backend", *DATABASES)}},
+        found_containers=[container(name) for name in running],
+        answers=ANSWERS,
+        **fields,
+    )
+    return database_status(settings=settings(), engine=engine)
+
+
+def test_every_database_is_asked() -> None:
+    """All four servers of the stack, in their own order."""
+    cache = ServerStatus(**vars(UP["redis"]) | {"service": "redis-cache"})
+    assert status(*DATABASES) == [*UP.values(), cache]
+
+
+def test_a_server_that_is_down_hides_nobody() -> None:
+    """A stopped one is not asked; one that does not answer says why."""
+    error = EngineError("x", evidence="ERROR: too many connections")
+    found = status("postgres", "redis", errors={"execute postgres": error})
+    assert found == [
+        ServerStatus("postgres", up=False, fault="postgres refused: ERROR: too many connections"),
+        ServerStatus("mongodb", up=False, fault="not running"),
+        UP["redis"],
+        ServerStatus("redis-cache", up=False, fault="not running"),
+    ]
+
+
+def test_trouble_with_docker_is_not_a_database_down() -> None:
+    """An engine that goes away is told as that."""
+    with pytest.raises(EngineError, match="gone"):
+        status("postgres", errors={"execute": EngineError("gone")})
+
+
+def test_postgres_without_alembic_has_no_revision() -> None:
+    """What the application does not use is not shown."""
+    told = POSTGRES | {"revision": "", "statements": False, "archive": "on"}
+    found = read_postgres("postgres", json.dumps(told))
+    assert (found.facts, found.persistence) == ({"pg_stat_statements": "off"}, "WAL replica, fsync on, archive on")
+
+
+def test_a_mongodb_that_takes_no_writes_is_loud() -> None:
+    """Not the primary, no replica set, and the image for evaluation: each is said."""
+    told = MONGODB | {"set": "", "primary": False, "evaluation": True, "max_connections": 0}
+    assert read_mongodb("mongodb", json.dumps(told)).facts == {
+        "collections": "2",
+        "replica set": "none (NOT primary)",
+        "image": "for evaluation only",
+    }
+
+
+@pytest.mark.parametrize(
+    ("aof", "save", "persistence"),
+    [
+        ("1", "3600 1", "append-only file and snapshots"),
+        ("1", "", "append-only file"),
+        ("0", "3600 1", "snapshots"),
+        ("0", "", "none"),
+    ],
+)
+def test_how_redis_keeps_its_data(aof: str, save: str, persistence: str) -> None:
+    """A broker without persistence is seen at a glance."""
+    answer = REDIS.replace("aof_enabled:1", f"aof_enabled:{aof}").replace("save:3600 1 300 100", f"save:{save}")
+    assert read_redis("redis", answer).persistence == persistence
+
+
+def test_an_unlimited_redis_says_so() -> None:
+    """0 is no limit."""
+    assert read_redis("redis", REDIS.replace("maxmemory:256000000", "maxmemory:0")).facts["memory limit"] == "none"
+
+
+def test_a_row_of_the_table() -> None:
+    """Connections against their limit, `?` where the server does not tell it; a fault in the last column."""
+    down = ServerStatus("mongodb", up=False, fault="[gone]")
+    assert row(down) == ("mongodb", "[red]down[/]", "", "", "", "", r"\[gone]")
+    assert row(UP["postgres"]) == (
+        "postgres",
+        "[green]up[/]",
+        "17.6",
+        "8 MB",
+        "3/100",
+        "WAL replica, fsync on, archive off",
+        "revision 0002, pg_stat_statements on",
+    )
+    assert row(ServerStatus("x", up=True, connections=2))[4] == "2/?"
+
+
+def test_all_up_is_success() -> None:
+    """A table, and no error."""
+    console = RecordingConsole()
+    show_status(list(UP.values()), as_json=False, console=console)
+    assert [line.split()[:2] for line in console.text().splitlines()] == [
+        ["server", "state"],
+        *([name, "up"] for name in UP),
+    ]
+
+
+def test_one_down_is_exit_code_11() -> None:
+    """For a program: the same facts as JSON, and an error that names who is down."""
+    console = RecordingConsole()
+    servers = [UP["postgres"], ServerStatus("redis", up=False, fault="not running")]
+    with pytest.raises(DatabaseError, match=r"^down: redis$") as caught:
+        show_status(servers, as_json=True, console=console)
+    assert caught.value.code == 11
+    told = json.loads(console.text())
+    assert told[0] == vars(UP["postgres"])
+    assert (told[1]["service"], told[1]["up"], told[1]["fault"]) == ("redis", False, "not running")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "out", "err"),
+    [
+        (["echo", "fine"], 0, "fine\n", ""),
+        (["sh", "-c", "echo bad >&2; exit 3"], 3, "", "bad\n"),
+        (["sleep", "60"], 124, "", "no answer within 1 s\n"),
+    ],
+)
+def test_a_server_that_hangs_is_down(command: list[str], code: int, out: str, err: str) -> None:
+    """The question ends by itself, and says why; an answer or a refusal passes through."""
+    done = subprocess.run(in_time(command, 1), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
