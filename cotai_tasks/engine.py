@@ -407,6 +407,9 @@ def _engine_error(what: str, output: str) -> EngineError:
         return EngineError("no Docker Engine answers", cure="Start it (./bootstrap does), or check DOCKER_HOST.")
     if "is not a docker command" in text or "unknown command: docker" in text:
         return EngineError(f"{what}: this docker client lacks the plugin", cure="Install Compose v2 and Buildx.")
+    if "non-overlapping ipv4 address pool" in text:
+        cure = "Remove networks that nothing uses: docker network ls, docker network rm NAME."
+        return EngineError(f"{what}: the engine has no addresses left for another network", cure=cure)
     if "no space left on device" in text:
         return EngineError(f"{what}: the disk is full", cure="inv build.prune, or docker system df.", evidence=output)
     return EngineError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}", evidence="\n".join(lines[-20:]))

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cotai_tasks.build.bake import OWNER_LABEL, Targets, offline_bake, read_targets, run_bake
-from cotai_tasks.errors import BuildError, PreflightError
+from cotai_tasks.build.bake import Targets, offline_bake, read_targets, run_bake
+from cotai_tasks.errors import BuildError, EngineError, PreflightError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -57,6 +58,7 @@ def make_offline(
     names = [name for name in targets.known if not only or targets.tag(name) in only]
     tags = [targets.tag(name) for name in names]
     present = engine.images(BASE, *tags)
+    before = {one.id for one in present.values()}
     if only and all(tag in present for tag in tags):
         return OfflineResult((), len(tags))
     if not dry_run and not (only and BASE in present):
@@ -66,11 +68,13 @@ def make_offline(
     todo = names if no_cache else outdated(names, targets, present, digests, check_inputs=not only)
     result = OfflineResult(tuple(targets.tag(name) for name in todo), len(names) - len(todo))
     if todo and not dry_run:
-        owner = ("--set", f"*.labels.{OWNER_LABEL}={OFFLINE}")
         labels = [part for name in todo for part in ("--set", f"{name}.labels.{INPUTS_LABEL}={digests[name]}")]
-        flags = [*owner, *labels, *(["--no-cache"] if no_cache else [])]
+        flags = [*labels, *(["--no-cache"] if no_cache else [])]
         console.say(f"building {len(todo)} images from packages; the first time takes minutes: {', '.join(todo)}")
         run_bake(bake, todo, *flags, engine=engine, console=console, what="the offline images")
+        for replaced in sorted(before - {one.id for one in engine.images(BASE, *tags).values()}):
+            with suppress(EngineError):  # a container still has it
+                engine.remove_images([replaced])
     return result
 
 

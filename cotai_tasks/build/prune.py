@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cotai_tasks.build.bake import OWNER_LABEL, read_targets, stages_bake
-from cotai_tasks.build.offline import OFFLINE
 from cotai_tasks.console import size
 from cotai_tasks.stack import known_source
 
@@ -25,11 +24,12 @@ _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 @dataclass(frozen=True)
 class Removal:
-    """An image to remove, and why."""
+    """An image to remove."""
 
     reference: str
     """Its tag; its id where it has none."""
-    reason: str
+    replaced: bool
+    """Whether it lost its tag to a newer build; else its tag is an old one."""
     size: int
     """Bytes that no other image shares."""
 
@@ -54,16 +54,15 @@ def prune_images(
     targets = read_targets(stages_bake(settings, known_source(settings, engine)), "stage", engine=engine)
     removals = choose_removals(
         _disk_usage(engine),
-        dangling=_dangling(engine, f"{OWNER_LABEL}={repository}") | _dangling(engine, f"{OWNER_LABEL}={OFFLINE}"),
+        dangling=_dangling(engine, f"{OWNER_LABEL}={repository}"),
         repositories={f"{repository}/{stage}" for stage in [*targets.known, "naive"]},
         tag=settings.variables.COTAI_TAG,
     )
-    for one in removals:
-        console.say(f"{'would remove' if dry_run else 'removing'} {one.reference}: {one.reason} ({size(one.size)})")
+    _announce(removals, console)
     if dry_run:
         return PruneResult(removals, 0)
     if removals:
-        console.confirm(f"Remove {len(removals)} images?", yes=yes)
+        console.confirm("Remove these images?", yes=yes)
         engine.remove_images([one.reference for one in removals])
     with console.step("build cache that was not used for a week"):
         builder = engine.command("context", "show").strip()
@@ -82,9 +81,9 @@ def choose_removals(
             return None
         unique = parse_size(image["UniqueSize"])
         if image["ID"] in dangling:
-            return Removal(image["ID"], "replaced by a newer build", unique)
+            return Removal(image["ID"], replaced=True, size=unique)
         if image["Repository"] in repositories and image["Tag"] not in {tag, "<none>"}:
-            return Removal(f"{image['Repository']}:{image['Tag']}", f"the tag in use is {tag}", unique)
+            return Removal(f"{image['Repository']}:{image['Tag']}", replaced=False, size=unique)
         return None
 
     found = {one.reference: one for image in images if (one := removal(image))}
@@ -95,6 +94,17 @@ def parse_size(text: str) -> int:
     """Read a size as Docker prints it: `88.9MB`."""
     found = re.fullmatch(r"([\d.]+)\s*([kMGT]?B)", text)
     return round(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
+def _announce(removals: Iterable[Removal], console: Console) -> None:
+    replaced = [one.size for one in removals if one.replaced]
+    if replaced:
+        console.say(
+            f"to remove: what newer builds replaced, {len(replaced)} in number ({size(sum(replaced))} of their own)"
+        )
+    for one in removals:
+        if not one.replaced:
+            console.say(f"to remove: {one.reference}, an old tag ({size(one.size)} of its own)")
 
 
 def _disk_usage(engine: Engine) -> list[dict[str, str]]:

@@ -86,9 +86,11 @@ def prune(c: Context, env: str = "", yes: bool = False, dry_run: bool = False) -
     from cotai_tasks.console import size
 
     result = prune_images(yes=yes, dry_run=dry_run, **tools)
-    freed = sum(one.size for one in result.images)
-    verb = "would free" if dry_run else "freed"
-    tools["console"].done(f"{verb} {size(freed)} of {len(result.images)} images, {size(result.cache)} of build cache")
+    freed = size(sum(one.size for one in result.images))
+    if dry_run:
+        tools["console"].done(f"would free at least {freed} of images, and build cache that was not used for a week")
+    else:
+        tools["console"].done(f"freed at least {freed} of images, and {size(result.cache)} of build cache")
 
 
 def _print_sizes(report: SizeReport, rebuilt: RebuildReport | None, console: Console) -> None:

@@ -13,7 +13,7 @@ from cotai_tasks.host import observe, preflight
 from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, stack_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Container, Engine
@@ -74,7 +74,8 @@ def start(
         console.say(f"Starting {len(names)} services of {stack.project.name}")
         with engine.up(stack.project, names) as running:
             seconds = wait_until_ready(running, names, stack, timeout=timeout, engine=engine, console=console)
-        changed = changed_services(before, engine.containers(stack.project.name))
+        one_shots = {name for name, one in stack.services.items() if one.one_shot}
+        changed = changed_services(before, engine.containers(stack.project.name), one_shots)
     if changed:
         console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
     else:
@@ -82,10 +83,19 @@ def start(
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
 
 
-def changed_services(before: Sequence[Container], after: Sequence[Container]) -> tuple[str, ...]:
-    """Name the services of which a container is new or has been started since."""
-    known = {(one.id, one.started_at) for one in before}
-    return tuple(sorted({one.service for one in after if (one.id, one.started_at) not in known}))
+def changed_services(
+    before: Sequence[Container], after: Sequence[Container], one_shots: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Name the services of which a container is new or was started; a one-shot only when it is new.
+
+    Compose runs a one-shot that has exited again each time, which changes nothing: that is what makes it a one-shot.
+    """
+    known = {_run(one, one_shots) for one in before}
+    return tuple(sorted({one.service for one in after if _run(one, one_shots) not in known}))
+
+
+def _run(one: Container, one_shots: Collection[str]) -> tuple[str, str]:
+    return one.id, "" if one.service in one_shots else one.started_at
 
 
 def addresses(stack: Stack, names: Sequence[str], variables: Mapping[str, str]) -> tuple[Address, ...]:

@@ -103,7 +103,7 @@ def test_databases_and_pages_refuse_a_stranger(running: Development) -> None:
     """No admin page and no database answers without its login."""
     assert requests.get(running.url("FLOWER"), timeout=10).status_code == 401
     assert requests.get(running.url("MONGO_EXPRESS"), timeout=10).status_code == 401
-    assert requests.get(running.url("REDIS_COMMANDER"), timeout=10).status_code == 401
+    assert requests.get(running.url("REDIS_COMMANDER", "/apiv2/connection"), timeout=10).status_code == 401
     assert "NOAUTH" in plain_redis(running, "REDIS_PORT")
     assert "NOAUTH" in plain_redis(running, "REDIS_CACHE_PORT")
 

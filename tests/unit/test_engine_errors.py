@@ -41,6 +41,10 @@ def refusing(tmp_path: Path) -> Callable[[str], Engine]:
         ("docker: 'compose' is not a docker command.", "docker info: this docker client lacks the plugin"),
         ("docker: unknown command: docker compose", "docker info: this docker client lacks the plugin"),
         ("write /x: no space left on device", "docker info: the disk is full"),
+        (
+            "failed to create network x: could not find an available, non-overlapping IPv4 address pool among",
+            "docker info: the engine has no addresses left for another network",
+        ),
         ("first\nlast words", "docker info failed: last words"),
         ("", "docker info failed: it said nothing"),
     ],

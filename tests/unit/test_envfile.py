@@ -21,10 +21,10 @@ def read(folder: Path, content: bytes) -> EnvFile:
 
 def test_every_variable_is_read_with_its_line(tmp_path: Path) -> None:
     """Comments, blank lines, quotes, `export` and dollar signs are read as they are written."""
-    content = b"# heading\n\nA=1\nexport B='two words'\n\n# more\nC=\"$literal\"\nD=\n"
+    content = b"# heading\n\nA=1\nexport B='two words'\n\n# more\nC=\"${A}\"\nD=\n"
     assert read(tmp_path, content) == EnvFile(
         "env/some.env",
-        {"A": "1", "B": "two words", "C": "$literal", "D": ""},
+        {"A": "1", "B": "two words", "C": "${A}", "D": ""},
         {"A": 3, "B": 4, "C": 7, "D": 8},
         (),
     )

@@ -185,7 +185,7 @@ def test_a_stack_is_opened() -> None:
     """Compose gets absolute contexts, the right images, and a private file of variables; what cannot be had is out."""
     rendered = {"services": {"api": {"image": "api:1"}, "grafana": {"image": "cotai-offline/unavailable"}}}
     engine = FakeEngine(rendered=rendered)
-    given = settings(COTAI_IMAGES="offline", LLM_MODEL="it's 5, \\ and more", LLM_FALLBACK_MODELS="$5")
+    given = settings(COTAI_IMAGES="offline", LLM_MODEL="it's 5, \\n and more", LLM_FALLBACK_MODELS="$5")
     opened = open_stack(given, engine)
     assert (list(opened.services), list(opened.left_out)) == (["api"], ["grafana"])
     assert opened.variables == stack_variables(given, "offline")

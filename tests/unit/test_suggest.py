@@ -28,7 +28,11 @@ FLAGS = ParserContext("deploy.status", args=[Argument(name="watch", kind=bool)])
         ("No idea what 'deploy.statsu' is!", None, "no such task: 'deploy.statsu'. Did you mean deploy.status?"),
         ("No idea what 'xyz' is!", None, "no such task: 'xyz'. inv --list shows them all."),
         ("No idea what '--wacth' is!", FLAGS, "no such flag: '--wacth'. Did you mean --watch?"),
-        ("No idea what '--wacth=1' is!", FLAGS, "no such flag: '--wacth=1'. Did you mean --watch?"),
+        (
+            "No idea what '--wacth=a-long-value' is!",
+            FLAGS,
+            "no such flag: '--wacth=a-long-value'. Did you mean --watch?",
+        ),
         ("No idea what '--xyz' is!", None, "no such flag: '--xyz'. inv --help TASK shows them all."),
         ("Flag '--env' needed value and was not given one!", FLAGS, None),
     ],

@@ -1,7 +1,7 @@
 """The application's own Celery app, with a heartbeat file for its worker and its scheduler.
 
-A worker that hangs or has lost its broker stops sending heartbeats, and a scheduler that hangs stops ticking: the files
-grow old, and the health check sees it. The application needs no change for it.
+A worker that hangs or has lost its broker stops sending heartbeats, a scheduler that hangs stops ticking, and one that
+has lost its broker is asked in vain: the files grow old, and the health check sees it. The application needs no change.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
 from celery.signals import beat_init, heartbeat_sent, worker_ready
+from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
     from celery.beat import Service
@@ -27,13 +28,24 @@ def worker_lives(**_: object) -> None:
     WORKER_HEARTBEAT.touch()
 
 
+def broker_answers() -> bool:
+    """Ask the broker: a scheduler with nothing due would not notice for long that it is gone."""
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+    except OperationalError:
+        return False
+    return True
+
+
 def watch_scheduler(sender: Service, **_: object) -> None:
     """Note every tick of the scheduler, whichever scheduler the application uses."""
     tick = sender.scheduler.tick
 
     def tick_and_note() -> float:
         pause: float = tick()
-        BEAT_HEARTBEAT.touch()
+        if broker_answers():
+            BEAT_HEARTBEAT.touch()
         return pause
 
     sender.scheduler.tick = tick_and_note

@@ -110,7 +110,9 @@ def test_a_broken_dockerfile_is_shown_as_buildx_shows_it() -> None:
 
 def test_a_full_disk_says_how_to_get_space() -> None:
     """A step that finds no space names the cure."""
-    error = failure(report(vertex(INSTALL, 1, **FAILED), logs={INSTALL: "dd: error writing: No space left on device\n"}))
+    error = failure(
+        report(vertex(INSTALL, 1, **FAILED), logs={INSTALL: "dd: error writing: No space left on device\n"})
+    )
     assert (str(error), error.cure) == ("production: the disk is full", "inv build.prune, or docker system df.")
 
 

@@ -34,8 +34,8 @@ IMAGES = [
     usage("7", "cotai/shop:old"),
     usage("8", "<none>:<none>", containers=1),
 ]
-OLD = Removal("cotai/production:old", "the tag in use is dev", 1_500_000)
-DANGLING = Removal("4", "replaced by a newer build", 1_500_000)
+OLD = Removal("cotai/production:old", replaced=False, size=1_500_000)
+DANGLING = Removal("4", replaced=True, size=1_500_000)
 
 
 def engine() -> FakeEngine:
@@ -50,8 +50,11 @@ def engine() -> FakeEngine:
     )
 
 
-def prune(fake: FakeEngine, *, yes: bool = False, dry_run: bool = False) -> PruneResult:
-    return prune_images(yes=yes, dry_run=dry_run, settings=settings(), engine=fake, console=RecordingConsole())
+def prune(
+    fake: FakeEngine, console: RecordingConsole | None = None, *, yes: bool = False, dry_run: bool = False
+) -> PruneResult:
+    shown = console or RecordingConsole()
+    return prune_images(yes=yes, dry_run=dry_run, settings=settings(), engine=fake, console=shown)
 
 
 def destructive(fake: FakeEngine) -> list[tuple[str, ...]]:
@@ -76,11 +79,15 @@ def test_old_images_and_old_cache_are_removed_and_counted() -> None:
 
 def test_nothing_goes_unconfirmed_or_on_a_dry_run() -> None:
     """Without a terminal it refuses; a dry run names what would go."""
-    fake = engine()
+    fake, console = engine(), RecordingConsole()
     with pytest.raises(RefusedError):
         prune(fake)
-    assert prune(fake, dry_run=True) == PruneResult((DANGLING, OLD), 0)
+    assert prune(fake, console, dry_run=True) == PruneResult((DANGLING, OLD), 0)
     assert destructive(fake) == []
+    assert console.text().splitlines() == [
+        "to remove: what newer builds replaced, 1 in number (2 MB of their own)",
+        "to remove: cotai/production:old, an old tag (2 MB of its own)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,14 @@ def test_only_new_or_restarted_containers_count_as_changed() -> None:
     assert changed_services(before, after) == ("db", "web")
 
 
+def test_a_one_shot_that_ran_again_changed_nothing() -> None:
+    """Compose runs an exited migration at every start; only one in a new container has news."""
+    before = [container("migrate", state="exited")]
+    again = [container("migrate", state="exited", started_at="2026-01-02T00:00:00Z")]
+    assert changed_services(before, again, {"migrate"}) == ()
+    assert changed_services(before, [container("migrate", id="new")], {"migrate"}) == ("migrate",)
+
+
 def test_a_volume_of_another_server_is_refused() -> None:
     """PostgreSQL 17 is never started on what PostgreSQL 16 left, nor MongoDB on its surrogate's files."""
     one = stack(

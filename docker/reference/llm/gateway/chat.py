@@ -11,7 +11,7 @@ import httpx
 
 from gateway import cache, metrics
 from gateway.cache import Cache, Question
-from gateway.fleet import Fleet, Server
+from gateway.fleet import Fleet, Server, fault
 from gateway.logs import REQUEST_ID_HEADER, current_request_id, get_logger
 
 log = get_logger(__name__)
@@ -57,12 +57,11 @@ class Chat:
             try:
                 answer = await self._ask(server, question | {"model": model})
             except httpx.HTTPError as error:
-                fault = str(error) or type(error).__name__
-                log.warning("model server failed", server=server.url, model=model, error=fault)
-                failures.append(f"{model} at {server.url}: {fault}")
+                log.warning("model server failed", server=server.url, model=model, error=fault(error))
+                failures.append(f"{model} at {server.url}: {fault(error)}")
                 # A slow answer, or a fault with this one question, does not mean that the server is down.
                 if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ReadTimeout):
-                    server.down(fault)
+                    server.down(fault(error))
                 continue
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 self._count(model, "refused")
@@ -121,7 +120,7 @@ async def _relay(response: httpx.Response, stack: AsyncExitStack, model: str, st
             async for chunk in response.aiter_bytes():
                 yield chunk
         except httpx.HTTPError as error:
-            log.warning("stream broke", model=model, error=str(error))
+            log.warning("stream broke", model=model, error=fault(error))
             broken = {"message": "the model server stopped in the middle of its answer", "type": "server_error"}
             yield f"data: {json.dumps({'error': broken})}\n\n".encode()
         metrics.SECONDS.labels(model).observe(perf_counter() - started)

@@ -93,9 +93,14 @@ class Fleet:
         try:
             models = await list_models(self._http, server.url)
         except httpx.HTTPError as error:
-            server.down(str(error) or type(error).__name__)
+            server.down(fault(error))
         else:
             server.up(models, round((perf_counter() - started) * 1000, 1))
+
+
+def fault(error: httpx.HTTPError) -> str:
+    """Tell an error in one line; some have none, some have a second with a link."""
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def lists(models: frozenset[str], model: str) -> bool:

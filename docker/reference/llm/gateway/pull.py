@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from gateway.fleet import list_models, lists
+from gateway.fleet import fault, list_models, lists
 from gateway.settings import Settings, read_settings
 
 _DELAYS_S = (1, 2, 4, 8, 16, 30, 30, 30, 30)
@@ -32,9 +32,10 @@ async def main(settings: Settings, http: httpx.AsyncClient, delays_s: Sequence[f
         for model in settings.models:
             try:
                 await pull_patiently(http, server, model, delays_s)
-            except (PullError, httpx.HTTPError) as error:
-                print(f"{server}: {model} was not pulled: {str(error) or type(error).__name__}", file=sys.stderr)  # noqa: T201
-                return 1
+            except PullError as error:
+                return _failed(server, model, str(error))
+            except httpx.HTTPError as error:
+                return _failed(server, model, fault(error))
     return 0
 
 
@@ -50,7 +51,7 @@ async def pull_patiently(http: httpx.AsyncClient, server: str, model: str, delay
         try:
             await ensure(http, server, model)
         except httpx.HTTPError as error:
-            say(f"{server}: {str(error) or type(error).__name__}; trying again in {delay:g} s")
+            say(f"{server}: {fault(error)}; trying again in {delay:g} s")
             await asyncio.sleep(delay)
         else:
             return
@@ -113,6 +114,11 @@ def describe(progress: dict[str, Any]) -> str:
 def say(line: str) -> None:
     """Print a line at once: whoever waits reads it in the container's log."""
     print(line, flush=True)  # noqa: T201 -- this is a command; its output is its interface
+
+
+def _failed(server: str, model: str, why: str) -> int:
+    print(f"{server}: {model} was not pulled: {why}", file=sys.stderr)  # noqa: T201 -- likewise
+    return 1
 
 
 def _parse(line: str) -> dict[str, Any]:
