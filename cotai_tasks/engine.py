@@ -8,89 +8,22 @@ import re
 import shutil
 import subprocess
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
-from python_on_whales import DockerClient, DockerException
-
 from cotai_tasks.errors import EngineError
+from cotai_tasks.facts import PROJECT_LABEL, Usage, Versions, read_bytes, read_container, read_image, version_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-from threading import Thread
+
+    from python_on_whales import DockerClient
+
+    from cotai_tasks.facts import Container, Image, Project
 
 MIN_ENGINE = (26, 0)
 MIN_COMPOSE = (2, 26)
-_PROJECT_LABEL = "com.docker.compose.project"
-_SERVICE_LABEL = "com.docker.compose.service"
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What answers: versions as tuples of numbers, `(0,)` where a part is missing."""
-
-    client: str
-    server: tuple[int, ...]
-    compose: tuple[int, ...]
-    buildx: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Container:
-    """One container of a Compose project, as the engine sees it."""
-
-    id: str
-    name: str
-    service: str
-    project: str
-    image: str
-    state: str
-    """created, running, restarting, exited, paused or dead."""
-    health: str
-    """healthy, starting, unhealthy, or empty where there is no healthcheck."""
-    exit_code: int
-    started_at: str
-    """RFC 3339, as the engine writes it."""
-    restarts: int
-    oom_killed: bool
-    memory_limit: int
-    """Bytes; 0 is unlimited."""
-    ports: tuple[str, ...]
-    """Published addresses, `127.0.0.1:8000`."""
-    health_output: str
-    """What the last healthcheck printed."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What a container uses now: CPU in per cent of one core, memory in bytes."""
-
-    cpu: float
-    memory: int
-
-
-@dataclass(frozen=True)
-class Image:
-    """One local image."""
-
-    id: str
-    tags: tuple[str, ...]
-    size: int
-    """Bytes, all layers counted."""
-    created: str
-    labels: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Project:
-    """What the Compose commands need: a name, files, profiles, and the variables they interpolate."""
-
-    name: str
-    directory: Path
-    files: tuple[Path, ...]
-    profiles: tuple[str, ...]
-    env_file: Path
 
 
 class Running:
@@ -156,9 +89,9 @@ class Engine:
         told = json.loads(self._quiet("version", "--format", "{{json .}}") or "{}")
         return Versions(
             client=self._docker,
-            server=_numbers((told.get("Server") or {}).get("Version", "")),
-            compose=_numbers(self._quiet("compose", "version", "--short")),
-            buildx=_numbers(self._quiet("buildx", "version")),
+            server=version_numbers((told.get("Server") or {}).get("Version", "")),
+            compose=version_numbers(self._quiet("compose", "version", "--short")),
+            buildx=version_numbers(self._quiet("buildx", "version")),
         )
 
     def info(self) -> dict[str, Any]:
@@ -175,7 +108,7 @@ class Engine:
         if not present:
             return {}
         told = json.loads(self.command("image", "inspect", *present))
-        return {reference: _image(raw) for reference, raw in zip(present, told, strict=True)}
+        return {reference: read_image(raw) for reference, raw in zip(present, told, strict=True)}
 
     def pull(self, reference: str) -> Iterator[str]:
         """Pull an image, line by line."""
@@ -197,10 +130,10 @@ class Engine:
 
     def containers(self, project: str = "") -> list[Container]:
         """Give the containers of one Compose project, or every container of the engine, stopped ones too."""
-        only = ["--filter", f"label={_PROJECT_LABEL}={project}"] if project else []
+        only = ["--filter", f"label={PROJECT_LABEL}={project}"] if project else []
         ids = self.command("container", "ls", "--all", "--quiet", "--no-trunc", *only).split()
         found = json.loads(self._quiet("container", "inspect", *ids) or "[]") if ids else []
-        return sorted((_container(raw) for raw in found), key=lambda one: one.name)
+        return sorted((read_container(raw) for raw in found), key=lambda one: one.name)
 
     def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
         """Measure running containers, by id; about two seconds, because the engine samples twice."""
@@ -209,11 +142,11 @@ class Engine:
             return {}
         lines = self._quiet("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *ids).splitlines()
         told = [json.loads(line) for line in lines]
-        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), _bytes(one["MemUsage"])) for one in told}
+        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), read_bytes(one["MemUsage"])) for one in told}
 
     def volumes(self, project: str) -> list[str]:
         """Name the volumes of one Compose project."""
-        return self.command("volume", "ls", "--quiet", "--filter", f"label={_PROJECT_LABEL}={project}").split()
+        return self.command("volume", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}").split()
 
     def volume_labels(self, name: str) -> dict[str, str]:
         """Give a volume's labels; empty when it has none or does not exist."""
@@ -343,6 +276,8 @@ class Engine:
         return subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False).stdout
 
     def _client(self, project: Project) -> DockerClient:
+        from python_on_whales import DockerClient  # a third of a second: only where it is needed
+
         return DockerClient(
             client_call=[self._docker],
             compose_files=list(project.files),
@@ -388,6 +323,8 @@ def _find_client() -> str:
 @contextmanager
 def _mapped(what: str) -> Iterator[None]:
     """Turn python-on-whales' exception, which repeats the whole command line, into one line of ours."""
+    from python_on_whales import DockerException
+
     try:
         yield
     except DockerException as error:
@@ -413,46 +350,3 @@ def _engine_error(what: str, output: str) -> EngineError:
     if "no space left on device" in text:
         return EngineError(f"{what}: the disk is full", cure="inv build.prune, or docker system df.", evidence=output)
     return EngineError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}", evidence="\n".join(lines[-20:]))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
-    return tuple(int(part) for part in found.groups() if part) if found else (0,)
-
-
-def _bytes(usage: str) -> int:
-    """Read the first half of `12.3MiB / 1GiB`."""
-    found = re.match(r"([\d.]+)([kKMGT]?i?B)", usage)
-    if not found:
-        return 0
-    factor = {"B": 1, "kB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-    return round(float(found[1]) * factor.get(found[2], 1))
-
-
-def _image(raw: Mapping[str, Any]) -> Image:
-    labels = (raw.get("Config") or {}).get("Labels") or {}
-    return Image(raw["Id"], tuple(raw.get("RepoTags") or ()), int(raw["Size"]), raw["Created"], dict(labels))
-
-
-def _container(raw: Mapping[str, Any]) -> Container:
-    state, labels = raw["State"], raw["Config"]["Labels"] or {}
-    health = state.get("Health") or {}
-    log = health.get("Log") or [{}]
-    bound = (raw["NetworkSettings"].get("Ports") or {}).values()
-    ports = {f"{one['HostIp']}:{one['HostPort']}" for published in bound for one in published or ()}
-    return Container(
-        id=raw["Id"],
-        name=raw["Name"].lstrip("/"),
-        service=labels.get(_SERVICE_LABEL, ""),
-        project=labels.get(_PROJECT_LABEL, ""),
-        image=raw["Config"]["Image"],
-        state=state["Status"],
-        health="" if health.get("Status", "none") == "none" else health["Status"],
-        exit_code=int(state["ExitCode"]),
-        started_at=state["StartedAt"],
-        restarts=int(raw.get("RestartCount", 0)),
-        oom_killed=bool(state.get("OOMKilled")),
-        memory_limit=int(raw["HostConfig"].get("Memory") or 0),
-        ports=tuple(sorted(ports)),
-        health_output=str(log[-1].get("Output", "")).strip(),
-    )

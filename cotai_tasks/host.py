@@ -18,7 +18,7 @@ import psutil
 from rich.markup import escape
 
 from cotai_tasks.console import make_table, size
-from cotai_tasks.engine import MIN_COMPOSE, MIN_ENGINE, Versions
+from cotai_tasks.engine import MIN_COMPOSE, MIN_ENGINE
 from cotai_tasks.errors import EngineError, Finding, SettingsError
 from cotai_tasks.stack import registry_reachable
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cotai_tasks.engine import Container, Engine
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container, Versions
     from cotai_tasks.settings import Settings
 
     Ports = Mapping[str, Sequence[tuple[str, int]]]

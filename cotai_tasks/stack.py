@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import requests
 
-from cotai_tasks.engine import Project
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
+from cotai_tasks.facts import Project
 from cotai_tasks.settings import ENVIRONMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from cotai_tasks.engine import Container, Engine
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
 
 Source = Literal["upstream", "offline"]

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.console import Console as RichConsole
 
 from cotai_tasks.console import Console
-from cotai_tasks.engine import Container, Engine, Image, Running, Usage, Versions
+from cotai_tasks.engine import Engine, Running
+from cotai_tasks.facts import Container, Image, Usage, Versions
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from cotai_tasks.engine import Project
     from cotai_tasks.errors import EngineError
+    from cotai_tasks.facts import Project
 
 _Value = TypeVar("_Value")
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from cotai_tasks.console import Console
-    from cotai_tasks.engine import Engine, Image
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Image
     from cotai_tasks.settings import Settings
 
 OFFLINE = "cotai-offline"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from cotai_tasks.console import duration, make_table
 from cotai_tasks.errors import BuildError, CotaiError, EngineError, RegistryError
 
@@ -41,7 +43,8 @@ class Step:
     """One step of a Dockerfile's stage, or one of BuildKit's own (`[internal] load build context`)."""
 
     name: str
-    seen: float = field(default_factory=time.monotonic)
+    begun: float | None = None
+    """When it was seen to run first; None while it waits for others."""
     seconds: float | None = None
     """How long it took; None while it runs."""
     cached: bool = False
@@ -103,7 +106,7 @@ class BuildLog:
 
     def running(self) -> list[Step]:
         """Give the steps that are being executed now, once each."""
-        steps = [one for one in list(self.steps.values()) if one.seconds is None and one.title]
+        steps = [one for one in list(self.steps.values()) if one.title and one.begun and one.seconds is None]
         return list({one.title: one for one in steps}.values())
 
     def failure(self, what: str) -> CotaiError:
@@ -134,11 +137,13 @@ class BuildLog:
     def __rich__(self) -> Table:
         """Draw what runs now; called again and again while it is shown."""
         now = time.monotonic()
-        rows = [("●", step.title, duration(now - step.seen)) for step in self.running()]
+        rows = [("●", escape(step.title), duration(now - (step.begun or now))) for step in self.running()]
         return make_table(("", f"{self.built} steps done, {self.cached} from the cache", ""), rows)
 
     def _note(self, raw: dict[str, Any]) -> Step | None:
         step = self.steps.setdefault(raw["digest"], Step(raw["name"]))
+        if raw.get("started") and step.begun is None:
+            step.begun = time.monotonic()
         step.cached = step.cached or bool(raw.get("cached"))
         step.error = raw.get("error") or step.error
         if not raw.get("completed"):

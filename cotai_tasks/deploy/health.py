@@ -10,7 +10,7 @@ from cotai_tasks.stack import containers_by_service
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from cotai_tasks.engine import Container
+    from cotai_tasks.facts import Container
     from cotai_tasks.stack import Service
 
 Verdict = Literal["ready", "done", "waiting", "unhealthy", "failed"]

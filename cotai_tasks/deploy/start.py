@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from cotai_tasks.console import Console
-    from cotai_tasks.engine import Container, Engine
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 

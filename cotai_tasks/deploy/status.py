@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cotai_tasks.console import Console
-    from cotai_tasks.engine import Container, Engine, Usage
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container, Usage
     from cotai_tasks.settings import Settings
 
 _COLUMNS = ("service", "state", "uptime", "restarts", "cpu", "memory", "ports")

@@ -17,8 +17,9 @@ from cotai_tasks.build import build_images, ensure_images
 from cotai_tasks.build.bake import OWNER_LABEL
 from cotai_tasks.build.prune import prune_images
 from cotai_tasks.build.registry import push_images
-from cotai_tasks.engine import Engine, Project
+from cotai_tasks.engine import Engine
 from cotai_tasks.errors import BuildError, RegistryError
+from cotai_tasks.facts import Project
 from cotai_tasks.settings import Settings, load_settings
 from cotai_tasks.stack import Service, Stack
 from cotai_tasks.testing import RecordingConsole
@@ -126,12 +127,12 @@ def test_a_missing_module_fails_in_one_clear_line(engine: Engine, make_settings:
 
 def test_a_failing_step_is_shown_last(engine: Engine, make_settings: MakeSettings, docker_copy: Path) -> None:
     """A Dockerfile that breaks half-way names stage and step, and ends with what that step printed."""
-    break_dockerfile(docker_copy, "RUN echo first && echo the reason >&2 && exit 7")
+    break_dockerfile(docker_copy, "RUN echo first && echo the reason && exit 7")
     settings = make_settings().model_copy(update={"home": docker_copy})
     with pytest.raises(BuildError) as caught:
         build_images(["base"], settings=settings, engine=engine, console=RecordingConsole())
     assert str(caught.value) == (
-        "base failed in stage base, step 2/6 (RUN echo first && echo the reason >&2 && exit 7): exit code: 7"
+        "base failed in stage base, step 2/6 (RUN echo first && echo the reason && exit 7): exit code: 7"
     )
     assert caught.value.evidence == "first\nthe reason"
 

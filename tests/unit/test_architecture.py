@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "cotai_tasks"
 
 FLOORS = (
-    {"errors", "secret"},
+    {"errors", "facts"},
     {"files", "envfile", "console", "suggest"},
     {"settings", "engine"},
     {"stack", "testing"},

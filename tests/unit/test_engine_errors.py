@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.engine import Engine, Project
+from cotai_tasks.engine import Engine
 from cotai_tasks.errors import EngineError
+from cotai_tasks.facts import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from cotai_tasks import host
-from cotai_tasks.engine import Image, Versions
 from cotai_tasks.errors import EngineError, Finding, SettingsError
+from cotai_tasks.facts import Image, Versions
 from cotai_tasks.host import Check, Findings, Host, PortFault, diagnose, examine, observe, preflight
 from cotai_tasks.testing import FakeEngine, container
 from tests.unit.deploy.stacks import settings

@@ -10,8 +10,8 @@ import pytest
 import requests
 from dotenv import dotenv_values
 
-from cotai_tasks.engine import Image
 from cotai_tasks.errors import LockedError, PreflightError, UsageError
+from cotai_tasks.facts import Image
 from cotai_tasks.stack import (
     Service,
     choose_source,

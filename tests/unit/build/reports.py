@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.engine import Image
+from cotai_tasks.facts import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

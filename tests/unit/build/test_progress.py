@@ -52,14 +52,18 @@ def test_a_finished_step_is_told_once_in_one_line(*, pretty: bool) -> None:
 def test_the_display_shows_what_runs_now() -> None:
     """Whoever watches sees each running stage and step with its elapsed time, and how much is done."""
     log = BuildLog()
-    for line in [*report(vertex(INSTALL), vertex(SHARED), vertex(METADATA)), *report(vertex(CHECK, 1.0))]:
+    copy = "[production app-dependencies 1/5] COPY --from=app pyproject.tom[l] ./"
+    waiting = {"digest": "waiting", "name": "[production production 1/2] COPY . ."}
+    for line in report(vertex(INSTALL), vertex(SHARED), vertex(METADATA), vertex(copy), vertex(CHECK, 1.0), waiting):
         log.feed(line)
     terminal = RichConsole(width=100)
     with terminal.capture() as drawn:
         terminal.print(log)
-    header, row = (" ".join(line.split()) for line in drawn.get().splitlines())
-    assert header == "1 steps done, 0 from the cache"
-    assert row == "● app-dependencies 3/5 RUN with-ca install-dependencies 0.0 s"
+    assert [" ".join(line.split()) for line in drawn.get().splitlines()] == [
+        "1 steps done, 0 from the cache",
+        "● app-dependencies 3/5 RUN with-ca install-dependencies 0.0 s",
+        "● app-dependencies 1/5 COPY --from=app pyproject.tom[l] ./ 0.0 s",
+    ]
 
 
 def test_a_failing_step_is_named_with_its_own_last_words() -> None:

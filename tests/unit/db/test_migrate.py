@@ -16,7 +16,8 @@ from tests.unit.deploy.stacks import settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cotai_tasks.engine import Engine, Project
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Project
     from cotai_tasks.stack import Stack
 
 RENDERED = {

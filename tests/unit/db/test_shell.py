@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from cotai_tasks.engine import Project
+    from cotai_tasks.facts import Project
 
 RENDERED = {"services": {name: {"image": f"{name}:1"} for name in DATABASES}}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cotai_tasks.engine import Project
+from cotai_tasks.facts import Project
 from cotai_tasks.settings import Settings, Variables
 from cotai_tasks.stack import Service, Stack
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from cotai_tasks.deploy.status import ServiceStatus, StackStatus, describe
-from cotai_tasks.engine import Usage
+from cotai_tasks.facts import Usage
 from cotai_tasks.testing import container
 
 NOW = datetime(2026, 1, 1, 1, 0, 0, tzinfo=UTC)

@@ -93,8 +93,11 @@ class Chat:
                 raise httpx.HTTPStatusError(msg, request=request, response=response)
             headers = {"X-LLM-Model": model, "X-LLM-Server": server.url, "X-LLM-Cache": "miss"}
             if question.get("stream") and response.is_success:
-                # From here on the stream owns what was opened: the server is at work until its last byte.
-                return Answer(response.status_code, _relay(response, stack.pop_all(), model, started), headers)
+                # From here on the stream owns what was opened: the server is at work until its last byte. It is begun
+                # here, because closing a stream that was never begun would close nothing.
+                relayed = _relay(response, stack.pop_all(), model, started)
+                await anext(relayed)
+                return Answer(response.status_code, relayed, headers)
             body = await response.aread()
         metrics.SECONDS.labels(model).observe(perf_counter() - started)
         _count_tokens(model, body)
@@ -116,6 +119,7 @@ class Chat:
 
 async def _relay(response: httpx.Response, stack: AsyncExitStack, model: str, started: float) -> AsyncIterator[bytes]:
     async with stack:
+        yield b""
         try:
             async for chunk in response.aiter_bytes():
                 yield chunk

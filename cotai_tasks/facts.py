@@ -1,0 +1,127 @@
+"""What the engine tells, as plain data, and how its answers are read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What answers: versions as tuples of numbers, `(0,)` where a part is missing."""
+
+    client: str
+    server: tuple[int, ...]
+    compose: tuple[int, ...]
+    buildx: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a Compose project, as the engine sees it."""
+
+    id: str
+    name: str
+    service: str
+    project: str
+    image: str
+    state: str
+    """created, running, restarting, exited, paused or dead."""
+    health: str
+    """healthy, starting, unhealthy, or empty where there is no healthcheck."""
+    exit_code: int
+    started_at: str
+    """RFC 3339, as the engine writes it."""
+    restarts: int
+    oom_killed: bool
+    memory_limit: int
+    """Bytes; 0 is unlimited."""
+    ports: tuple[str, ...]
+    """Published addresses, `127.0.0.1:8000`."""
+    health_output: str
+    """What the last healthcheck printed."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a container uses now: CPU in per cent of one core, memory in bytes."""
+
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """One local image."""
+
+    id: str
+    tags: tuple[str, ...]
+    size: int
+    """Bytes, all layers counted."""
+    created: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the Compose commands need: a name, files, profiles, and the variables they interpolate."""
+
+    name: str
+    directory: Path
+    files: tuple[Path, ...]
+    profiles: tuple[str, ...]
+    env_file: Path
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """Read a version as numbers, `v2.26.1-4` as (2, 26, 1); (0,) where there is none."""
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    return tuple(int(part) for part in found.groups() if part) if found else (0,)
+
+
+def read_bytes(usage: str) -> int:
+    """Read the first half of `12.3MiB / 1GiB`."""
+    found = re.match(r"([\d.]+)([kKMGT]?i?B)", usage)
+    if not found:
+        return 0
+    factor = {"B": 1, "kB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+    return round(float(found[1]) * factor.get(found[2], 1))
+
+
+def read_image(raw: Mapping[str, Any]) -> Image:
+    """Read what `docker image inspect` tells of one image."""
+    labels = (raw.get("Config") or {}).get("Labels") or {}
+    return Image(raw["Id"], tuple(raw.get("RepoTags") or ()), int(raw["Size"]), raw["Created"], dict(labels))
+
+
+def read_container(raw: Mapping[str, Any]) -> Container:
+    """Read what `docker container inspect` tells of one container."""
+    state, labels = raw["State"], raw["Config"]["Labels"] or {}
+    health = state.get("Health") or {}
+    log = health.get("Log") or [{}]
+    bound = (raw["NetworkSettings"].get("Ports") or {}).values()
+    ports = {f"{one['HostIp']}:{one['HostPort']}" for published in bound for one in published or ()}
+    return Container(
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        service=labels.get(SERVICE_LABEL, ""),
+        project=labels.get(PROJECT_LABEL, ""),
+        image=raw["Config"]["Image"],
+        state=state["Status"],
+        health="" if health.get("Status", "none") == "none" else health["Status"],
+        exit_code=int(state["ExitCode"]),
+        started_at=state["StartedAt"],
+        restarts=int(raw.get("RestartCount", 0)),
+        oom_killed=bool(state.get("OOMKilled")),
+        memory_limit=int(raw["HostConfig"].get("Memory") or 0),
+        ports=tuple(sorted(ports)),
+        health_output=str(log[-1].get("Output", "")).strip(),
+    )
