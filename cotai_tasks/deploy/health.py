@@ -34,18 +34,27 @@ class Standing:
         return self.verdict in {"ready", "done"}
 
 
-def assess(services: Mapping[str, Service], containers: Collection[Container]) -> list[Standing]:
-    """Tell how each of the services stands, in their own order."""
+def assess(
+    services: Mapping[str, Service], containers: Collection[Container], earlier: Collection[tuple[str, str]] = ()
+) -> list[Standing]:
+    """Tell how each of the services stands, in their own order.
+
+    `earlier` holds the runs (`Container.run`) from before the command that starts them: one that has ended is about to
+    be started again, and says nothing yet.
+    """
     found = containers_by_service(containers)
-    return [_service(one, found.get(name, [])) for name, one in services.items()]
+    return [_service(one, found.get(name, []), earlier) for name, one in services.items()]
 
 
-def _service(service: Service, containers: list[Container]) -> Standing:
+def _service(service: Service, containers: list[Container], earlier: Collection[tuple[str, str]]) -> Standing:
     if not containers:
         return Standing(service.name, "waiting", "not created yet")
+    if any(one.state in _ENDED and one.run in earlier for one in containers):
+        return Standing(service.name, "waiting", "not started yet")
     return min((_container(service, one) for one in containers), key=lambda standing: _ORDER[standing.verdict])
 
 
+_ENDED = {"exited", "dead"}
 _ORDER: dict[Verdict, int] = {"failed": 0, "unhealthy": 1, "waiting": 2, "done": 3, "ready": 4}
 
 
@@ -57,7 +66,7 @@ def _container(service: Service, one: Container) -> Standing:
         return Standing(name, "failed", f"restarted {one.restarts} times (exit code {one.exit_code})")
     if one.state == "exited" and service.one_shot:
         return Standing(name, "failed" if one.exit_code else "done", f"exited {one.exit_code}")
-    if one.state in {"exited", "dead"}:
+    if one.state in _ENDED:
         return Standing(name, "failed", f"exited {one.exit_code}")
     if one.state != "running":
         return Standing(name, "waiting", one.state)

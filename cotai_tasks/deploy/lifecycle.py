@@ -21,7 +21,8 @@ def restart(
 ) -> tuple[str, ...]:
     """Restart the running services among those named (all where none is), and wait until they are healthy."""
     stack = open_stack(settings, engine)
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    containers = engine.containers(stack.project.name)
+    running = {one.service for one in containers if one.state == "running"}
     chosen = tuple(name for name in stack.named(names) if name in running)
     if not chosen:
         console.say(f"{stack.project.name}: nothing of that runs. inv deploy.{settings.environment} starts it.")
@@ -29,7 +30,10 @@ def restart(
         console.say(f"would restart {', '.join(chosen)}")
     else:
         with stack_lock(stack, engine, "restart"), engine.restart(stack.project, chosen) as command:
-            seconds = wait_until_ready(command, chosen, stack, timeout=timeout, engine=engine, console=console)
+            earlier = {one.run for one in containers}
+            seconds = wait_until_ready(
+                command, chosen, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
+            )
         console.done(f"restarted {', '.join(chosen)} ({duration(seconds)})")
     return chosen
 

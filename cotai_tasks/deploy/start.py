@@ -73,8 +73,11 @@ def start(
     with stack_lock(stack, engine, "deploy"):
         before = engine.containers(stack.project.name)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
+        earlier = {one.run for one in before}
         with engine.up(stack.project, names) as running:
-            seconds = wait_until_ready(running, names, stack, timeout=timeout, engine=engine, console=console)
+            seconds = wait_until_ready(
+                running, names, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
+            )
         one_shots = {name for name, one in stack.services.items() if one.one_shot}
         changed = changed_services(before, engine.containers(stack.project.name), one_shots)
     if changed:
@@ -91,12 +94,9 @@ def changed_services(
 
     Compose runs a one-shot that has exited again each time, which changes nothing: that is what makes it a one-shot.
     """
-    known = {_run(one, one_shots) for one in before}
-    return tuple(sorted({one.service for one in after if _run(one, one_shots) not in known}))
-
-
-def _run(one: Container, one_shots: Collection[str]) -> tuple[str, str]:
-    return one.id, "" if one.service in one_shots else one.started_at
+    runs, ids = {one.run for one in before}, {one.id for one in before}
+    old = {one.id for one in after if one.run in runs or (one.service in one_shots and one.id in ids)}
+    return tuple(sorted({one.service for one in after if one.id not in old}))
 
 
 def addresses(stack: Stack, names: Sequence[str], variables: Mapping[str, str]) -> tuple[Address, ...]:

@@ -10,7 +10,7 @@ from cotai_tasks.deploy.health import Standing, assess
 from cotai_tasks.errors import CotaiError, UnhealthyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rich.table import Table
 
@@ -31,10 +31,18 @@ _COLOURS = {"ready": "green", "done": "green", "waiting": "yellow", "unhealthy":
 
 
 def wait_until_ready(
-    running: Running, names: Sequence[str], stack: Stack, *, timeout: float, engine: Engine, console: Console
+    running: Running,
+    names: Sequence[str],
+    stack: Stack,
+    *,
+    earlier: Collection[tuple[str, str]],
+    timeout: float,
+    engine: Engine,
+    console: Console,
 ) -> float:
     """Wait for a command that starts services, and for the services; give the seconds it took.
 
+    `earlier` holds the runs of the stack's containers from before the command; `timeout` is in seconds.
     Raises `UnhealthyError` with the last logs and health output of what did not come up; the rest goes on running.
     """
     begun = time.monotonic()
@@ -43,7 +51,8 @@ def wait_until_ready(
     sick_since: dict[str, float] = {}
     with console.live() as display:
         while True:
-            standings = assess(services, engine.containers(stack.project.name))
+            told = () if running.ended else earlier
+            standings = assess(services, engine.containers(stack.project.name), told)
             elapsed = time.monotonic() - begun
             display.update(_picture(standings, elapsed))
             _report(standings, shown, elapsed, console)

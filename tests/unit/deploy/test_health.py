@@ -58,3 +58,13 @@ def test_a_scaled_service_stands_as_its_worst_container() -> None:
 def test_a_service_without_a_container_is_waited_for() -> None:
     """Nothing is ready before it was created."""
     assert assess({"api": service("api")}, []) == [Standing("api", "waiting", "not created yet")]
+
+
+def test_what_had_ended_before_the_start_is_not_held_against_it() -> None:
+    """A stopped service or a failed one-shot of yesterday is about to be started; only its next run counts."""
+    services = {"db": service("db"), "migrate": service("migrate", one_shot=True)}
+    old = [container("db", state="exited"), container("migrate", state="exited", exit_code=1)]
+    earlier = {one.run for one in old}
+    assert [one.verdict for one in assess(services, old, earlier)] == ["waiting", "waiting"]
+    fresh = [container("db"), container("migrate", state="exited", started_at="2026-01-02T00:00:00Z")]
+    assert [one.verdict for one in assess(services, fresh, earlier)] == ["ready", "done"]

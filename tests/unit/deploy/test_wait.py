@@ -22,7 +22,7 @@ def test_a_failed_service_shows_its_last_words_and_names_who_waits() -> None:
     one = stack(service("api"), service("web"))
     with pytest.raises(UnhealthyError) as caught:
         wait_until_ready(
-            FakeRunning([], None), ["api", "web"], one, timeout=5, engine=engine, console=RecordingConsole()
+            FakeRunning([], None), ["api", "web"], one, earlier=(), timeout=5, engine=engine, console=RecordingConsole()
         )
     assert str(caught.value) == "not healthy: api (exited 3); still waiting: web"
     assert caught.value.evidence.splitlines() == [
@@ -39,7 +39,9 @@ def test_a_refused_command_is_reported_as_it_is() -> None:
     engine = FakeEngine(found_containers=[])
     refused = FakeRunning([], EngineError("port is already allocated"))
     with pytest.raises(EngineError, match="already allocated"):
-        wait_until_ready(refused, ["api"], stack(service("api")), timeout=5, engine=engine, console=RecordingConsole())
+        wait_until_ready(
+            refused, ["api"], stack(service("api")), earlier=(), timeout=5, engine=engine, console=RecordingConsole()
+        )
 
 
 def test_a_service_that_takes_too_long_is_named() -> None:
@@ -47,7 +49,13 @@ def test_a_service_that_takes_too_long_is_named() -> None:
     engine = FakeEngine(found_containers=[container("api", health="starting")])
     with pytest.raises(UnhealthyError, match=r"not healthy: api \(starting\)"):
         wait_until_ready(
-            FakeRunning([], None), ["api"], stack(service("api")), timeout=0, engine=engine, console=RecordingConsole()
+            FakeRunning([], None),
+            ["api"],
+            stack(service("api")),
+            earlier=(),
+            timeout=0,
+            engine=engine,
+            console=RecordingConsole(),
         )
 
 
@@ -55,5 +63,7 @@ def test_each_service_is_said_once_as_it_comes_up() -> None:
     """Without a terminal the log of a start stays readable."""
     console = RecordingConsole()
     engine = FakeEngine(found_containers=[container("api")])
-    wait_until_ready(FakeRunning([], None), ["api"], stack(service("api")), timeout=5, engine=engine, console=console)
+    wait_until_ready(
+        FakeRunning([], None), ["api"], stack(service("api")), earlier=(), timeout=5, engine=engine, console=console
+    )
     assert "api: healthy" in console.text()
