@@ -120,16 +120,18 @@ def make_base(script: Path, *, fresh: bool, engine: Engine, console: Console) ->
     environ = {**os.environ, "DOCKER": engine.versions().client}
     with console.step(f"{BASE}, the image that every other starts from"):
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    words = done.stderr.strip() or done.stdout.strip()
+        if done.returncode:
+            raise _base_error(done.stderr.strip() or done.stdout.strip())
+
+
+def _base_error(words: str) -> PreflightError | BuildError:
     if "mmdebstrap is missing" in words:
-        raise PreflightError(
+        return PreflightError(
             "the offline images need mmdebstrap on this host",
             cure="sudo apt-get install --no-install-recommends mmdebstrap (Debian, Ubuntu); elsewhere build them on "
             "such a host and carry them over with docker save and docker load.",
         )
-    raise BuildError(f"{BASE} could not be made", evidence="\n".join(words.splitlines()[-30:]))
+    return BuildError(f"{BASE} could not be made", evidence="\n".join(words.splitlines()[-30:]))
 
 
 def _tree(folder: Path, done: dict[Path, bytes]) -> bytes:

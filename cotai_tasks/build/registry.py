@@ -66,15 +66,25 @@ def push_images(
         if dry_run:
             console.say(f"would push {image} as {target}")
             continue
-        if target != image:
-            engine.command("image", "tag", image, target)
-        told = _follow(engine.push(target), f"pushing {target}", console=console)
-        if isinstance(told, EngineError):
-            raise _push_error(target, _cause(told)) from told
+        told = _push(image, target, engine=engine, console=console)
         digest = re.search(r"sha256:[0-9a-f]{64}", told)
         pushed.append(Pushed(target, digest[0] if digest else ""))
         console.done(f"pushed {target}")
     return tuple(pushed)
+
+
+def _push(image: str, target: str, *, engine: Engine, console: Console) -> str:
+    """Push an image under a name that it has for this long only; give the registry's last words."""
+    if target != image:
+        engine.command("image", "tag", image, target)
+    try:
+        told = _follow(engine.push(target), f"pushing {target}", console=console)
+    finally:
+        if target != image:
+            engine.remove_images([target])
+    if isinstance(told, EngineError):
+        raise _push_error(target, _cause(told)) from told
+    return told
 
 
 def names_registry(repository: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cotai_tasks.build import ensure_images
@@ -69,7 +69,8 @@ def start(
     if dry_run:
         _show_plan(stack, names, engine=engine, console=console)
         return None
-    ensure_images(stack, rebuild=rebuild, settings=settings, engine=engine, console=console)
+    meant = replace(stack, services={name: stack.services[name] for name in names})
+    ensure_images(meant, rebuild=rebuild, settings=settings, engine=engine, console=console)
     with stack_lock(stack, engine, "deploy"):
         before = engine.containers(stack.project.name)
         console.say(f"Starting {len(names)} services of {stack.project.name}")

@@ -84,11 +84,15 @@ def _picture(standings: Sequence[Standing], elapsed: float) -> Table:
 
 def _report(standings: Sequence[Standing], shown: set[str], elapsed: float, console: Console) -> None:
     """Where nobody watches a moving display, say each service once as it comes up."""
-    for one in standings:
-        if one.settled and one.service not in shown:
-            shown.add(one.service)
-            if not console.interactive:
-                console.say(f"  {one.service}: {one.reason} ({duration(elapsed)})")
+    fresh = [one for one in standings if one.settled and one.service not in shown]
+    if console.interactive or not fresh:
+        return
+    if not shown and len(fresh) > 1:
+        console.say(f"  {len(fresh)} of {len(standings)} are up already")
+    else:
+        for one in fresh:
+            console.say(f"  {one.service}: {one.reason} ({duration(elapsed)})")
+    shown.update(one.service for one in fresh)
 
 
 def _unhealthy(failed: Sequence[Standing], late: Sequence[Standing], stack: Stack, engine: Engine) -> UnhealthyError:

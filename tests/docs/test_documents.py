@@ -20,7 +20,7 @@ TRACKED = subprocess.run(
 ).stdout.split()
 DOCUMENTS = [REPOSITORY / name for name in TRACKED]
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_TASK = re.compile(r"\binv ((?:[a-z]+\.)?[a-z]+(?:-[a-z]+)*)((?: [^\n`|&;#]*)?)")
+_TASK = re.compile(r"(?:`|^[$ ]*|bootstrap |: )inv ((?:[a-z]+\.)?[a-z]+(?:-[a-z]+)*)((?: [^\n`|&;#,]*)?)", re.MULTILINE)
 _SESSION = re.compile(r"\bnox -s ([a-z-]+)")
 
 
@@ -55,7 +55,7 @@ def test_commands_exist(document: Path) -> None:
         if task not in contexts:
             unknown.append(f"inv {task}")
             continue
-        words = re.findall(r"(?<!\S)(--[a-z-]+)", flags)
+        words = re.findall(r"(?<!\S)(--[a-z-]+)", flags.split(" inv ")[0])
         unknown += [f"inv {task} {word}" for word in words if word not in contexts[task].flags]
     unknown += [f"nox -s {name}" for name in _SESSION.findall(text) if name.replace("-", "_") not in sessions]
     assert unknown == []

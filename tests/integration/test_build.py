@@ -169,11 +169,9 @@ def test_an_unreachable_registry_is_named_with_the_image(engine: Engine, make_se
     built = make_settings()
     build_images(["production"], settings=built, engine=engine, console=console)
     target = f"localhost:{closed_port()}/{built.variables.COTAI_REPOSITORY}"
-    try:
-        with pytest.raises(RegistryError, match=r"could not be pushed: .*connection refused"):
-            push_images(registry=target, settings=built, engine=engine, console=console)
-    finally:
-        engine.remove_images([f"{target}/production:dev"])
+    with pytest.raises(RegistryError, match=r"could not be pushed: .*connection refused"):
+        push_images(registry=target, settings=built, engine=engine, console=console)
+    assert engine.images(f"{target}/production:dev") == {}
 
 
 def test_pruning_takes_only_what_is_ours_and_unused(

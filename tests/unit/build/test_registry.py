@@ -46,10 +46,14 @@ def test_a_registry_is_recognised_as_docker_does(repository: str, *, named: bool
 
 
 def test_what_was_built_is_tagged_and_pushed() -> None:
-    """Images that exist get the registry's name, and their digest is told."""
+    """Images that exist get the registry's name for as long as it takes, and their digest is told."""
     fake = engine()
     assert push(fake) == (Pushed(TARGET, DIGEST),)
-    assert acts(fake) == [("image", "tag", "cotai/production:dev", TARGET), ("push", TARGET)]
+    assert acts(fake) == [
+        ("image", "tag", "cotai/production:dev", TARGET),
+        ("push", TARGET),
+        ("image", "rm", TARGET),
+    ]
 
 
 def test_a_dry_run_pushes_nothing() -> None:
