@@ -43,15 +43,15 @@ class Console:
 
     def say(self, text: str) -> None:
         """Tell what is going on, in one line."""
-        self._err.print(escape(text), highlight=False)
+        self._err.print(escape(text), highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Tell what a person should not overlook."""
-        self._err.print(f"[yellow]![/] {escape(text)}", highlight=False)
+        self._err.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def done(self, text: str) -> None:
         """Tell what came of it."""
-        self._err.print(f"[green]✓[/] {escape(text)}", highlight=False)
+        self._err.print(f"[green]✓[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def line(self, text: str, style: str = "") -> None:
         """Print one line of somebody else's output (a log, a build step) as it is."""

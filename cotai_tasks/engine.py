@@ -182,9 +182,9 @@ class Engine:
         """Begin to create and start services in the order of their dependencies."""
         return self.begin(project, "up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *services)
 
-    def restart(self, project: Project, services: Sequence[str]) -> Running:
-        """Begin to restart services' containers."""
-        return self.begin(project, "restart", "--no-deps", *services)
+    def restart(self, project: Project, services: Sequence[str]) -> Iterator[str]:
+        """Restart services' containers."""
+        return self.compose(project, "restart", "--no-deps", *services)
 
     def stop(self, project: Project, services: Sequence[str]) -> Iterator[str]:
         """Stop services' containers and keep them."""

@@ -21,20 +21,18 @@ def restart(
 ) -> tuple[str, ...]:
     """Restart the running services among those named (all where none is), and wait until they are healthy."""
     stack = open_stack(settings, engine)
-    containers = engine.containers(stack.project.name)
-    running = {one.service for one in containers if one.state == "running"}
+    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
     chosen = tuple(name for name in stack.named(names) if name in running)
     if not chosen:
         console.say(f"{stack.project.name}: nothing of that runs. inv deploy.{settings.environment} starts it.")
     elif dry_run:
         console.say(f"would restart {', '.join(chosen)}")
     else:
-        with stack_lock(stack, engine, "restart"), engine.restart(stack.project, chosen) as command:
-            earlier = {one.run for one in containers}
-            seconds = wait_until_ready(
-                command, chosen, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
-            )
-        console.done(f"restarted {', '.join(chosen)} ({duration(seconds)})")
+        with stack_lock(stack, engine, "restart"):
+            with console.step(f"restarting {', '.join(chosen)}"):
+                _finish(engine.restart(stack.project, chosen))
+            seconds = wait_until_ready(None, chosen, stack, timeout=timeout, engine=engine, console=console)
+        console.done(f"healthy again ({duration(seconds)})")
     return chosen
 
 
@@ -48,7 +46,7 @@ def stop(*, names: str, dry_run: bool, settings: Settings, engine: Engine, conso
     elif dry_run:
         console.say(f"would stop {', '.join(chosen)}")
     else:
-        with stack_lock(stack, engine, "stop"), console.step(f"stopping {len(chosen)} services"):
+        with stack_lock(stack, engine, "stop"), console.step(f"stopping {', '.join(chosen)}"):
             _finish(engine.stop(stack.project, chosen))
     return chosen
 

@@ -101,17 +101,18 @@ def changed_services(
 
 
 def addresses(stack: Stack, names: Sequence[str], variables: Mapping[str, str]) -> tuple[Address, ...]:
-    """Give the addresses of services, with the logins of the env file; never for production."""
+    """Give the addresses of services, with the logins of the env file."""
     return tuple(
-        Address(
-            name,
-            service.url,
-            f"{variables[f'{service.login}_USER']} / {variables[f'{service.login}_PASSWORD']}" if service.login else "",
-            service.description,
-        )
+        Address(name, service.url, login(service.login, variables), service.description)
         for name in names
         if (service := stack.services[name]).url
     )
+
+
+def login(prefix: str, variables: Mapping[str, str]) -> str:
+    """Give user and password of the variables that begin with a prefix, or what there is of them."""
+    names = ("USER", "ACCESS_KEY", "PASSWORD", "SECRET_KEY") if prefix else ()
+    return " / ".join(variables[f"{prefix}_{name}"] for name in names if f"{prefix}_{name}" in variables)
 
 
 def foreign_volumes(stack: Stack, names: Sequence[str], actual: Mapping[str, Mapping[str, str]]) -> list[Finding]:

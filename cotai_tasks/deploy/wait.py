@@ -31,16 +31,16 @@ _COLOURS = {"ready": "green", "done": "green", "waiting": "yellow", "unhealthy":
 
 
 def wait_until_ready(
-    running: Running,
+    running: Running | None,
     names: Sequence[str],
     stack: Stack,
     *,
-    earlier: Collection[tuple[str, str]],
+    earlier: Collection[tuple[str, str]] = (),
     timeout: float,
     engine: Engine,
     console: Console,
 ) -> float:
-    """Wait for a command that starts services, and for the services; give the seconds it took.
+    """Wait for services, and for the command that starts them if it still runs; give the seconds it took.
 
     `earlier` holds the runs of the stack's containers from before the command; `timeout` is in seconds.
     Raises `UnhealthyError` with the last logs and health output of what did not come up; the rest goes on running.
@@ -51,23 +51,20 @@ def wait_until_ready(
     sick_since: dict[str, float] = {}
     with console.live() as display:
         while True:
-            told = () if running.ended else earlier
-            standings = assess(services, engine.containers(stack.project.name), told)
+            ended = running is None or running.ended
+            refusal = running.error if running else None
+            standings = assess(services, engine.containers(stack.project.name), () if ended else earlier)
             elapsed = time.monotonic() - begun
             display.update(_picture(standings, elapsed))
             _report(standings, shown, elapsed, console)
-            if running.ended and all(one.settled for one in standings):
-                if running.error:
-                    raise running.error
+            if ended and not refusal and all(one.settled for one in standings):
                 return elapsed
             sick = [one for one in standings if one.verdict == "unhealthy"]
             sick_since = {one.service: sick_since.get(one.service, elapsed) for one in sick}
-            given_up = [one for one in sick if elapsed - sick_since[one.service] > _UNHEALTHY_GRACE]
+            given_up = [one for one in sick if refusal or elapsed - sick_since[one.service] > _UNHEALTHY_GRACE]
             given_up += [one for one in standings if one.verdict == "failed"]
-            if running.ended and running.error:
-                given_up = given_up or sick
-                if not given_up:
-                    raise running.error
+            if refusal and not given_up:
+                raise refusal
             if given_up or elapsed > timeout:
                 late = [one for one in standings if not one.settled]
                 raise _unhealthy(given_up or late, late, stack, engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cotai_tasks.deploy.start import Address, addresses, changed_services, foreign_volumes
+from cotai_tasks.deploy.start import Address, addresses, changed_services, foreign_volumes, login
 from cotai_tasks.errors import Finding
 from cotai_tasks.testing import container
 from tests.unit.deploy.stacks import service, stack
@@ -47,3 +47,9 @@ def test_addresses_come_with_the_login_of_the_env_file() -> None:
     assert addresses(one, ["admin", "worker"], variables) == (
         Address("admin", "http://127.0.0.1:8080/", "admin / pw", "tables"),
     )
+
+
+def test_a_login_is_what_the_variables_hold_of_it() -> None:
+    """Redis has a password and no user, S3 two keys; a service without a login has none."""
+    variables = {"REDIS_PASSWORD": "r", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "_PASSWORD": "never"}
+    assert [login(prefix, variables) for prefix in ("REDIS", "S3", "")] == ["r", "a / s", ""]
