@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-from contextlib import contextmanager
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from python_on_whales import DockerClient
-
     from cotai_tasks.facts import Container, Image, Project
 
 MIN_ENGINE = (26, 0)
@@ -29,7 +26,7 @@ MIN_COMPOSE = (2, 26)
 class Running:
     """A docker command under way, to be looked at while it runs; used as a context it never outlives its block."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
         self.lines: list[str] = []
         self._argv = argv
         self._process = subprocess.Popen(
@@ -37,6 +34,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=environ,
             text=True,
             errors="replace",
         )
@@ -120,7 +118,12 @@ class Engine:
 
     def remove_images(self, references: Sequence[str]) -> None:
         """Remove images by tag or id; an image that a container uses is refused by the engine."""
-        self.command("image", "rm", *references)
+        from python_on_whales import DockerClient, DockerException  # a third of a second: only where it is needed
+
+        try:
+            DockerClient(client_call=[self._docker]).image.remove(list(references))
+        except DockerException as error:  # its text repeats the whole command line
+            raise _engine_error("docker image rm", error.stderr or "") from error
 
     def build(self, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> Iterator[str]:
         """Run `docker buildx …` in `directory`, line by line, with variables added to the environment."""
@@ -148,10 +151,10 @@ class Engine:
         """Name the volumes of one Compose project."""
         return self.command("volume", "ls", "--quiet", "--filter", f"label={PROJECT_LABEL}={project}").split()
 
-    def volume_labels(self, name: str) -> dict[str, str]:
-        """Give a volume's labels; empty when it has none or does not exist."""
-        told = json.loads(self._quiet("volume", "inspect", name) or "[]")
-        return dict(told[0]["Labels"] or {}) if told else {}
+    def volume_labels(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Give the labels of volumes by their names."""
+        told = json.loads(self._quiet("volume", "inspect", *names) or "[]") if names else []
+        return {one["Name"]: dict(one["Labels"] or {}) for one in told}
 
     def hold(self, name: str, image: str, labels: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start a container that lives as long as this process: its name is taken until then."""
@@ -174,8 +177,8 @@ class Engine:
 
     def config(self, project: Project) -> dict[str, Any]:
         """Render the project's Compose files, as Compose itself understands them."""
-        with _mapped("docker compose config"):
-            rendered: dict[str, Any] = self._client(project).compose.config(return_json=True)
+        argv = [*self._compose(project), "config", "--format", "json"]
+        rendered: dict[str, Any] = json.loads(self._run(argv, "docker compose config", _environ(project)))
         return rendered
 
     def up(self, project: Project, services: Sequence[str]) -> Running:
@@ -210,15 +213,12 @@ class Engine:
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:
         """Run a command in a service's running container and give its standard output."""
         argv = [*self._compose(project), "exec", "-T", service, *command]
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise _engine_error(f"{command[0]} in {service}", done.stderr or done.stdout)
-        return done.stdout
+        return self._run(argv, f"{command[0]} in {service}", _environ(project))
 
     def attach(self, project: Project, service: str, command: Sequence[str]) -> int:
         """Run a command in a service's container on the user's own terminal; give its exit code."""
         argv = [*self._compose(project), "exec", service, *command]
-        return subprocess.run(argv, check=False).returncode
+        return subprocess.run(argv, env=_environ(project), check=False).returncode
 
     def run_once(self, project: Project, service: str, command: Sequence[str] = ()) -> Iterator[str]:
         """Run a service's container once and remove it, line by line."""
@@ -226,36 +226,39 @@ class Engine:
 
     def begin(self, project: Project, *arguments: str) -> Running:
         """Begin any `docker compose` command on the project, and go on."""
-        return Running([*self._compose(project), *arguments])
+        return Running([*self._compose(project), *arguments], _environ(project))
 
     def compose(self, project: Project, *arguments: str) -> Iterator[str]:
         """Run any `docker compose` command on the project, line by line."""
-        return self._lines([*self._compose(project), *arguments])
+        return self._lines([*self._compose(project), *arguments], environ=_environ(project))
 
     # -- running the command line --------------------------------------------------------------------------------
 
     def command(self, *arguments: str) -> str:
         """Run `docker …` and give its standard output."""
-        done = subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise _engine_error(f"docker {arguments[0]}", done.stderr)
-        return done.stdout
+        return self._run([self._docker, *arguments], f"docker {arguments[0]}", os.environ)
 
     def stream(
         self, *arguments: str, environ: Mapping[str, str] | None = None, directory: Path | None = None
     ) -> Iterator[str]:
         """Run `docker …` and give its output and error lines as they come."""
-        return self._lines([self._docker, *arguments], environ=environ, directory=directory)
+        return self._lines([self._docker, *arguments], environ={**os.environ, **(environ or {})}, directory=directory)
+
+    def _run(self, argv: Sequence[str], what: str, environ: Mapping[str, str]) -> str:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, check=False)
+        if done.returncode:
+            raise _engine_error(what, done.stderr or done.stdout)
+        return done.stdout
 
     def _lines(
-        self, argv: Sequence[str], environ: Mapping[str, str] | None = None, directory: Path | None = None
+        self, argv: Sequence[str], *, environ: Mapping[str, str], directory: Path | None = None
     ) -> Iterator[str]:
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(environ or {})},
+            env=environ,
             cwd=directory,
         )
         last: list[str] = []
@@ -275,20 +278,13 @@ class Engine:
         """Run `docker …` for what it prints, whatever its exit code: a part may be missing or gone meanwhile."""
         return subprocess.run([self._docker, *arguments], capture_output=True, text=True, check=False).stdout
 
-    def _client(self, project: Project) -> DockerClient:
-        from python_on_whales import DockerClient  # a third of a second: only where it is needed
-
-        return DockerClient(
-            client_call=[self._docker],
-            compose_files=list(project.files),
-            compose_profiles=list(project.profiles),
-            compose_env_files=[project.env_file],
-            compose_project_name=project.name,
-            compose_project_directory=project.directory,
-        )
-
     def _compose(self, project: Project) -> list[str]:
-        return [str(word) for word in self._client(project).client_config.docker_compose_cmd]
+        return [
+            *(self._docker, "compose", "--project-name", project.name),
+            *("--project-directory", str(project.directory), "--env-file", str(project.env_file)),
+            *(part for file in project.files for part in ("--file", str(file))),
+            *(part for profile in project.profiles for part in ("--profile", profile)),
+        ]
 
 
 _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJKSTf]")
@@ -320,15 +316,12 @@ def _find_client() -> str:
     return next(iter(found))
 
 
-@contextmanager
-def _mapped(what: str) -> Iterator[None]:
-    """Turn python-on-whales' exception, which repeats the whole command line, into one line of ours."""
-    from python_on_whales import DockerException
+def _environ(project: Project) -> dict[str, str]:
+    """Give this process's environment without what the project's env file holds.
 
-    try:
-        yield
-    except DockerException as error:
-        raise _engine_error(what, error.stderr or "") from error
+    Compose lets the environment win over the file, but the file has the resolved value: a path made absolute.
+    """
+    return {name: value for name, value in os.environ.items() if name not in project.variables}
 
 
 def _engine_error(what: str, output: str) -> EngineError:

@@ -84,6 +84,9 @@ class Project:
     files: tuple[Path, ...]
     profiles: tuple[str, ...]
     env_file: Path
+    """Holds the variables; mode 0600."""
+    variables: frozenset[str]
+    """Their names."""
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import shutil
+import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +54,19 @@ def stack_files(directory: Path) -> Path:
     return merged
 
 
+def first_closed(folder: Path) -> Path | None:
+    """Give the first file or folder in there that other users of the host may not read; hidden ones do not count."""
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if not Path(root).stat().st_mode & stat.S_IXOTH:
+            return Path(root)
+        for name in sorted(files):
+            path = Path(root, name)
+            if not name.startswith(".") and not path.stat().st_mode & stat.S_IROTH:
+                return path
+    return None
+
+
 def _files(folder: Path) -> dict[Path, Path]:
     """Give every file below a folder, by its path in it."""
     return {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
@@ -59,15 +75,17 @@ def _files(folder: Path) -> dict[Path, Path]:
 def _mirror(wanted: Mapping[Path, Path], target: Path) -> None:
     """Make `target` hold just these files, touching only what differs.
 
-    Running containers have its folders mounted: a folder that is made anew would be empty to them.
+    Running containers have its folders mounted: a folder that is made anew would be empty to them. Two commands may be
+    here at once: each prepares its files in a folder of its own, beside the target, and moves them in.
     """
     for path, file in _files(target).items():
         if path not in wanted:
-            file.unlink()
-    for path, file in wanted.items():
-        copy = target / path
-        if not (copy.is_file() and filecmp.cmp(file, copy, shallow=False)):
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            fresh = copy.with_name(f".{copy.name}.new")
-            shutil.copy2(file, fresh)
-            fresh.replace(copy)
+            file.unlink(missing_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".new-", dir=target.parent) as own:
+        for path, file in wanted.items():
+            copy = target / path
+            if not (copy.is_file() and filecmp.cmp(file, copy, shallow=False)):
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file, fresh := Path(own, copy.name))
+                fresh.replace(copy)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -36,7 +36,10 @@ def _module(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    ip_address(value)
+    try:
+        IPv4Address(value)
+    except ValueError as error:
+        raise ValueError("must be an IPv4 address") from error
     return value
 
 
@@ -112,7 +115,7 @@ class Variables(BaseModel):
     REDIS_CACHE_PASSWORD: Password
     ADMIN_USER: Name = "admin"
     ADMIN_PASSWORD: Password
-    S3_ACCESS_KEY: str = "cotai"
+    S3_ACCESS_KEY: Name = "cotai"
     S3_SECRET_KEY: Password
 
     BIND_ADDRESS: Address = "127.0.0.1"

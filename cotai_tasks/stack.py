@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shutil
 import socket
 import time
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+import psutil
 import requests
 
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
@@ -33,11 +35,11 @@ UNAVAILABLE = "cotai-offline/unavailable"
 FORMAT_LABEL = "cotai.format"
 """On a volume: which server and major version wrote the data in it."""
 
-_REGISTRY = "https://registry-1.docker.io/v2/"
+_DOCKER_HUB = "https://registry-1.docker.io/v2/"
 _REGISTRY_TIMEOUT = 4.0
 """Seconds for the registry to answer; a healthy one does so in well under one."""
 
-_scratch = TemporaryDirectory(prefix="cotai-")
+_scratch = TemporaryDirectory(prefix=f"cotai-{os.getpid()}-")
 """Holds the variables for Compose, mode 0600, for the life of this process."""
 
 
@@ -56,6 +58,8 @@ class Service:
     url: str
     login: str
     """Which login of the env file opens its page: `ADMIN` means ADMIN_USER and ADMIN_PASSWORD."""
+    awaited: bool
+    """Whether a start waits for it; nobody waits for a model that is being downloaded."""
     ports: tuple[tuple[str, int], ...]
     """Published host addresses: `("127.0.0.1", 8000)`."""
     volumes: frozenset[str]
@@ -124,6 +128,7 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         files=files,
         profiles=("*",),
         env_file=_write_variables(settings.stack_name, variables),
+        variables=frozenset(variables),
     )
     config = engine.config(project)
     services = read_services(config)
@@ -161,10 +166,9 @@ def known_source(settings: Settings, engine: Engine) -> Source:
     """Tell where this host's images come from, without asking the network."""
     if settings.variables.COTAI_IMAGES != "auto":
         return settings.variables.COTAI_IMAGES
-    upstream = settings.upstream_images["PYTHON_IMAGE"]
-    offline = settings.offline_images["PYTHON_IMAGE"]
-    present = engine.images(upstream, offline)
-    return "offline" if offline in present and upstream not in present else "upstream"
+    present = engine.images(*settings.upstream_images.values(), *settings.offline_images.values())
+    upstream = present.keys() & set(settings.upstream_images.values())
+    return "offline" if present and not upstream else "upstream"
 
 
 def choose_source(
@@ -181,15 +185,17 @@ def choose_source(
         return "upstream", "they are on this host"
     if offline in present:
         return "offline", "they are on this host; COTAI_IMAGES=upstream changes to the registry"
-    if (reachable or registry_reachable)():
+    if reachable() if reachable else registry_reachable(upstream):
         return "upstream", "the registry answers"
     return "offline", f"no image registry answered within {_REGISTRY_TIMEOUT:.0f} s"
 
 
-def registry_reachable() -> bool:
-    """Ask Docker Hub whether it is there; 401 is its usual answer to an anonymous question."""
+def registry_reachable(image: str = "") -> bool:
+    """Ask the registry of an image, Docker Hub by default; 401 is the usual answer to an anonymous question."""
+    host = image.partition("/")[0]
+    registry = f"https://{host}/v2/" if "/" in image and ("." in host or ":" in host) else _DOCKER_HUB
     try:
-        return requests.get(_REGISTRY, timeout=_REGISTRY_TIMEOUT).status_code in {200, 401}
+        return requests.get(registry, timeout=_REGISTRY_TIMEOUT).status_code in {200, 401}
     except requests.RequestException:
         return False
 
@@ -221,7 +227,7 @@ def stack_lock(stack: Stack, engine: Engine, purpose: str) -> Iterator[None]:
         "cotai.purpose": purpose,
         "cotai.since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
     }
-    holder = engine.hold(name, stack.variables["PYTHON_IMAGE"], labels)
+    holder = engine.hold(name, _lock_image(stack, engine), labels)
     try:
         while holder.poll() is None and engine.container_labels(name).get("cotai.owner") != owner:
             time.sleep(0.05)
@@ -237,10 +243,25 @@ def stack_lock(stack: Stack, engine: Engine, purpose: str) -> Iterator[None]:
                 pipe.close()
 
 
+def _lock_image(stack: Stack, engine: Engine) -> str:
+    """Choose an image that is there: the one that everything is built from, or one that was built from it."""
+    own = f"{stack.variables['COTAI_REPOSITORY']}/"
+    wanted = [stack.variables["PYTHON_IMAGE"], *(one.image for one in stack.services.values() if own in one.image)]
+    present = engine.images(*dict.fromkeys(wanted))
+    if not present:
+        raise PreflightError(
+            f"none of the images of {stack.project.name} is on this host", cure="inv build.all makes them."
+        )
+    return next(image for image in wanted if image in present)
+
+
 def _locked(name: str, labels: Mapping[str, str], output: str) -> LockedError | PreflightError:
     if labels:
         who = f"{labels.get('cotai.owner')} since {labels.get('cotai.since')} ({labels.get('cotai.purpose')})"
-        return LockedError(f"{name.removesuffix('-lock')} is held by {who}", cure="Wait for it to finish, then repeat.")
+        return LockedError(
+            f"{name.removesuffix('-lock')} is held by {who}",
+            cure=f"Wait for it to finish, then repeat; if that process is gone: docker rm -f {name}",
+        )
     if "already in use" in output:
         return LockedError(f"{name.removesuffix('-lock')} was just held by somebody else", cure="Repeat the command.")
     return PreflightError(f"the lock container {name} did not start", evidence=output.strip())
@@ -270,7 +291,16 @@ def _compose_files(settings: Settings) -> tuple[Path, ...]:
     return files
 
 
+def _remove_leftovers() -> None:
+    """Remove what processes that were killed left behind: it holds passwords."""
+    for folder in Path(_scratch.name).parent.glob("cotai-*-*"):
+        pid = folder.name.split("-")[1]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _write_variables(name: str, variables: Mapping[str, str]) -> Path:
+    _remove_leftovers()
     path = Path(_scratch.name) / f"{name}.env"
     path.touch(mode=0o600)
     path.write_text("".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items())))
@@ -297,6 +327,7 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str]) -> S
         description=labels.get("cotai.description", ""),
         url=labels.get("cotai.url", ""),
         login=labels.get("cotai.login", ""),
+        awaited=labels.get("cotai.wait") != "no",
         ports=tuple(
             (one.get("host_ip", "0.0.0.0"), int(one["published"]))  # noqa: S104 - what Compose means by no address
             for one in raw.get("ports") or ()

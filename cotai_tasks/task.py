@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import signal
+import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -84,7 +86,7 @@ def open_engine(c: Context) -> Engine:
     """Find the docker command line that is to be used."""
     from cotai_tasks.engine import Engine
 
-    return Engine(c.config.cotai.docker or os.environ.get("COTAI_DOCKER", ""))
+    return Engine(os.environ.get("COTAI_DOCKER", "") or c.config.cotai.docker)
 
 
 def open_settings(c: Context, env: str, engine: Engine | None) -> Settings:
@@ -98,9 +100,9 @@ def open_settings(c: Context, env: str, engine: Engine | None) -> Settings:
         project_directory(c),
         pick_environment(named, engine, config.project) if engine else named or "dev",
         environ=os.environ,
-        project=config.project,
-        env_file=config.env_file,
-        overrides=dict(config.variables),
+        project=str(config.project),
+        env_file=str(config.env_file or ""),
+        overrides=dict(config.variables or {}),
     )
 
 
@@ -119,6 +121,9 @@ def project_directory(c: Context) -> Path:
 def _guarded(body: Callable[..., None], c: Context, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
     from cotai_tasks.errors import CotaiError
 
+    if threading.current_thread() is threading.main_thread():
+        for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no lock, no child and no secret stays behind
+            signal.signal(ending, signal.default_int_handler)
     try:
         body(c, *args, **kwargs)
     except CotaiError as error:

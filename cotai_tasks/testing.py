@@ -109,13 +109,17 @@ class FakeEngine(Engine):
         """Give the names of `found_volumes` that belong to the project."""
         return [name for name in self.found_volumes if name.startswith(project)]
 
-    def volume_labels(self, name: str) -> dict[str, str]:
+    def volume_labels(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """Give the labels in `found_volumes`."""
-        return self.found_volumes.get(name, {})
+        return {name: self.found_volumes[name] for name in names}
 
     def config(self, project: Project) -> dict[str, Any]:  # noqa: ARG002 - one configuration serves
         """Give `rendered`."""
         return self.rendered
+
+    def remove_images(self, references: Sequence[str]) -> None:
+        """Write the command down."""
+        self.command("image", "rm", *references)
 
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:  # noqa: ARG002
         """Write the command down; give the lines of `answers["execute"]`."""

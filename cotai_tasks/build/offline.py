@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -118,7 +119,8 @@ def make_base(script: Path, *, fresh: bool, engine: Engine, console: Console) ->
     """Run `make-base`, which does nothing when its image is up to date; `fresh` makes it in any case."""
     command = [str(script), *(["--force"] if fresh else [])]
     environ = {**os.environ, "DOCKER": engine.versions().client}
-    with console.step(f"{BASE}, the image that every other starts from"):
+    with console.step(f"{BASE}, the image that every other starts from"), script.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two commands on a bare host would both make it
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
         if done.returncode:
             raise _base_error(done.stderr.strip() or done.stdout.strip())

@@ -74,17 +74,31 @@ def push_images(
 
 
 def _push(image: str, target: str, *, engine: Engine, console: Console) -> str:
-    """Push an image under a name that it has for this long only; give the registry's last words."""
+    """Push an image under a name that it has for this long only; give the registry's last words.
+
+    An image that had the name before has it again afterwards.
+    """
+    before = _image_id(target, engine) if target != image else ""
     if target != image:
         engine.command("image", "tag", image, target)
     try:
         told = _follow(engine.push(target), f"pushing {target}", console=console)
     finally:
-        if target != image:
+        if before:
+            engine.command("image", "tag", before, target)
+        elif target != image:
             engine.remove_images([target])
     if isinstance(told, EngineError):
         raise _push_error(target, _cause(told)) from told
     return told
+
+
+def _image_id(reference: str, engine: Engine) -> str:
+    """Give the id of an image, empty when there is none; the engine knows that docker.io/team/x is its team/x."""
+    try:
+        return engine.command("image", "inspect", "--format", "{{.Id}}", reference).strip()
+    except EngineError:
+        return ""
 
 
 def names_registry(repository: str) -> bool:

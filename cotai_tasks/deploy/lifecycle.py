@@ -39,8 +39,13 @@ def restart(
 def stop(*, names: str, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> tuple[str, ...]:
     """Stop the running services among those named (all where none is) and keep their containers."""
     stack = open_stack(settings, engine)
+    known = set(stack.named(names)) if names else stack.services.keys() | stack.left_out.keys()
     running = {one.service for one in engine.containers(stack.project.name) if one.state in {"running", "restarting"}}
-    chosen = tuple(name for name in sorted(running) if not names or name in stack.named(names))
+    chosen = tuple(sorted(running & known))
+    orphans = sorted(running - stack.services.keys() - stack.left_out.keys())
+    if orphans and not names:
+        cure = "inv deploy.clean removes the whole stack, them too; volumes stay."
+        console.warn(f"left running, no longer in the Compose files: {', '.join(orphans)}. {cure}")
     if not chosen:
         console.done(f"{stack.project.name}: nothing to do, nothing of that runs")
     elif dry_run:

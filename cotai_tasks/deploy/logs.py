@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import UsageError, nearest
@@ -17,11 +18,20 @@ if TYPE_CHECKING:
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _NAMES = {"warn": "warning", "err": "error", "fatal": "critical", "panic": "critical", "log": "info", "notice": "info"}
-_LEVEL = re.compile(
-    r"""(?:"?(?:level|severity|levelname)"?\s*[:=]\s*"?|\[|\b)
-        (debug|info|notice|log|warn(?:ing)?|err(?:or)?|critical|fatal|panic)\b""",
+_WORD = r"(debug|info|notice|log|warn(?:ing)?|err(?:or)?|critical|fatal|panic)\b"
+_KEY = re.compile(rf"""(?:^|[\s{{(,.'"])(?:level|severity|levelname)["']?\s*[:=]\s*["']?{_WORD}""", re.IGNORECASE)
+"""A field that says so: JSON and logfmt."""
+_PLACE = re.compile(
+    rf"""(?:
+        \[                                                                               # [error]
+      | ^\s*                                                                             # at the line's start
+      | \d\d:\d\d:\d\d (?:[.,]\d+)? (?:Z|\s?[+-]\d\d:?\d\d|\s[A-Z]{{3,4}})? \]? [\s|-]+  # after a timestamp
+      | \b (?={_WORD}:)                                                                  # FATAL:
+      | (?<![\w/]) (?=(?-i:[A-Z]+\b))                                                    # in capitals
+    ){_WORD}""",
     re.IGNORECASE | re.VERBOSE,
 )
+"""A word that stands where servers put their level; elsewhere it is only a word of the message."""
 
 
 def show_logs(  # noqa: PLR0913 - one keyword for each flag of the command
@@ -45,9 +55,10 @@ def show_logs(  # noqa: PLR0913 - one keyword for each flag of the command
     stack = open_stack(settings, engine)
     lines = engine.logs(stack.project, stack.named(names) if names else [], follow=follow, since=since, tail=tail)
     count = 0
-    for line in keep(lines, pattern, level.lower()):
-        console.out(line)
-        count += 1
+    with suppress(KeyboardInterrupt) if follow else nullcontext():  # how following ends
+        for line in keep(lines, pattern, level.lower()):
+            console.out(line)
+            count += 1
     return count
 
 
@@ -68,10 +79,10 @@ def keep(lines: Iterable[str], pattern: re.Pattern[str] | None, level: str) -> I
 
 def level_of(text: str) -> int | None:
     """Find the level in a log line, JSON or not, as an index into `LEVELS`; `None` when it tells none."""
-    found = _LEVEL.search(text[:400])
+    found = _KEY.search(text) or _PLACE.search(text[:400])
     if not found:
         return None
-    name = found[1].lower()
+    name = found[found.re.groups].lower()
     return LEVELS.index(_NAMES.get(name, name))
 
 

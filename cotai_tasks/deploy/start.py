@@ -9,17 +9,19 @@ from cotai_tasks.build import ensure_images
 from cotai_tasks.console import duration
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
+from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
 from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
     from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
-    from cotai_tasks.stack import Stack
+    from cotai_tasks.stack import Service, Stack
 
 
 @dataclass(frozen=True)
@@ -65,27 +67,45 @@ def start(
     names = stack.select(only, without)
     for name, service in stack.left_out.items():
         console.warn(f"{name} ({service.description}) is left out: its image needs a registry.")
-    _check_host(stack, names, settings=settings, engine=engine, console=console)
     if dry_run:
+        _check_host(stack, names, settings=settings, engine=engine, console=console)
         _show_plan(stack, names, engine=engine, console=console)
         return None
-    meant = replace(stack, services={name: stack.services[name] for name in names})
-    ensure_images(meant, rebuild=rebuild, settings=settings, engine=engine, console=console)
+    meant = {name: stack.services[name] for name in names}
+    ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
     with stack_lock(stack, engine, "deploy"):
+        _check_host(stack, names, settings=settings, engine=engine, console=console)
+        ensure_images(
+            replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
+        )
         before = engine.containers(stack.project.name)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
-        earlier = {one.run for one in before}
         with engine.up(stack.project, names) as running:
             seconds = wait_until_ready(
-                running, names, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
+                running,
+                [name for name, service in meant.items() if service.awaited],
+                stack,
+                earlier={one.run for one in before},
+                timeout=timeout,
+                engine=engine,
+                console=console,
             )
-        one_shots = {name for name, one in stack.services.items() if one.one_shot}
-        changed = changed_services(before, engine.containers(stack.project.name), one_shots)
+        after = engine.containers(stack.project.name)
+    changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
+    _tell_unawaited(meant, after, console)
     if changed:
         console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
     else:
         console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
+
+
+def _tell_unawaited(services: Mapping[str, Service], containers: Sequence[Container], console: Console) -> None:
+    """Say which one-shots go on, or failed, without anybody waiting for them."""
+    ended = {one.service for one in containers if one.state == "exited" and one.exit_code == 0}
+    for name in sorted(name for name, one in services.items() if not one.awaited and name not in ended):
+        what = services[name].description
+        console.warn(f"{name} ({what}) is not done yet; see inv deploy.logs --svc {name} --follow")
 
 
 def changed_services(
@@ -131,13 +151,23 @@ def foreign_volumes(stack: Stack, names: Sequence[str], actual: Mapping[str, Map
 
 def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engine: Engine, console: Console) -> None:
     ports = {name: stack.services[name].ports for name in names}
-    volumes = {name: engine.volume_labels(name) for name in engine.volumes(stack.project.name)}
+    volumes = engine.volume_labels(engine.volumes(stack.project.name))
     found = preflight(settings, observe(settings, engine, ports))
     for warning in found.warnings:
         console.warn(str(warning))
-    errors = [*found.errors, *foreign_volumes(stack, names, volumes)]
+    folders = [settings.home / "docker", settings.app_context, settings.llm_context]
+    errors = [*found.errors, *foreign_volumes(stack, names, volumes), *closed_files(folders)]
     if errors:
         raise PreflightError(f"this host is not ready for {stack.project.name}", findings=errors)
+
+
+def closed_files(folders: Sequence[Path]) -> list[Finding]:
+    """Find folders that containers have mounted and whose files only their owner may read, as under umask 077."""
+    closed = {folder: path for folder in folders if (path := first_closed(folder))}
+    return [
+        Finding(str(path), "containers run as other users, who may not read it", f"chmod -R o+rX {folder}")
+        for folder, path in closed.items()
+    ]
 
 
 def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: Console) -> None:

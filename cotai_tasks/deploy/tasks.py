@@ -40,8 +40,8 @@ def status(c: Context, env: str = "", json: bool = False, watch: bool = False) -
 
     tools = open_tools(c, env)
     found = show_status(as_json=json, watch=watch, **tools)
-    if found.services and not found.ok:
-        sick = ", ".join(f"{one.service} ({one.state})" for one in found.services if not one.ok)
+    if found and found.services and not found.ok:
+        sick = ", ".join(f"{one.service} ({one.state})" for one in found.services if not one.ok and one.container)
         raise UnhealthyError(f"not healthy: {sick}", cure="inv deploy.logs --svc NAME shows why.")
 
 
@@ -97,7 +97,7 @@ def clean(c: Context, volumes: bool = False, yes: bool = False, env: str = "", d
 
 @task()
 def update(c: Context, env: str = "", dry_run: bool = False) -> None:
-    """Bring a running stack up to date with its files: pull, build again, recreate what changed."""
+    """Bring a running stack up to date: build again, pull what is missing, recreate what changed."""
     from cotai_tasks.deploy.start import update as procedure
 
     procedure(dry_run=dry_run, **open_tools(c, env))

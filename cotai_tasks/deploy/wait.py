@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cotai_tasks.engine import Engine, Running
     from cotai_tasks.stack import Stack
 
-_POLL = 0.5
-"""Seconds between two looks at the engine."""
+_POLL = 1.0
+"""Seconds between two looks at the engine, which cost it about a tenth of a core-second each."""
 
 _UNHEALTHY_GRACE = 20.0
 """Seconds that an unhealthy service may take to recover before it is given up."""
@@ -65,7 +65,7 @@ def wait_until_ready(
             given_up += [one for one in standings if one.verdict == "failed"]
             if refusal and not given_up:
                 raise refusal
-            if given_up or elapsed > timeout:
+            if (given_up and ended) or elapsed > timeout:  # what the command has yet to start is not taken down with it
                 late = [one for one in standings if not one.settled]
                 raise _unhealthy(given_up or late, late, stack, engine)
             time.sleep(_POLL)

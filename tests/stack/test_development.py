@@ -6,11 +6,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import requests
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from tests.stack.conftest import Development
 
 pytestmark = pytest.mark.stack
+
+REPOSITORY = Path(__file__).parents[2]
 
 PATIENCE = 90
 """Seconds for anything to happen; what fails here hangs, it is not slow."""
@@ -57,7 +63,7 @@ def test_a_taken_port_is_named_with_its_holder(development: Development) -> None
 
 
 def test_an_interrupted_start_is_gone_on_with(development: Development) -> None:
-    """Ctrl-C in the middle leaves no lock behind; the same command goes on from there."""
+    """Ctrl-C in the middle leaves no lock and no Compose behind; the same command goes on from there."""
     begun = development.begin("deploy.dev", "--only", "backend")
     eventually(lambda: development.container("postgres"), "the first container")
     os.killpg(begun.pid, signal.SIGINT)
@@ -65,6 +71,7 @@ def test_an_interrupted_start_is_gone_on_with(development: Development) -> None:
     assert begun.returncode == 130, output
     assert "interrupted" in output
     eventually(lambda: not development.docker("ps", "-q", "--filter", f"name={development.name}-lock"), "the unlock")
+    assert compose_commands(development) == []
 
 
 def test_everything_becomes_healthy(running: Development) -> None:
@@ -106,18 +113,24 @@ def test_databases_and_pages_refuse_a_stranger(running: Development) -> None:
     assert requests.get(running.url("REDIS_COMMANDER", "/apiv2/connection"), timeout=10).status_code == 401
     assert "NOAUTH" in plain_redis(running, "REDIS_PORT")
     assert "NOAUTH" in plain_redis(running, "REDIS_CACHE_PORT")
+    assert "password authentication failed" in refusal(running, "postgres", POSTGRES_STRANGER)
+    assert "auth" in refusal(running, "mongodb", MONGODB_STRANGER).lower()
+    assert requests.get(running.url("S3"), timeout=10).status_code == 403
 
 
 def test_prometheus_scrapes_what_is_there(running: Development) -> None:
-    """Every target that is configured is up."""
+    """Every job that is configured has targets, and every target is up."""
+    configured = yaml.safe_load((REPOSITORY / "docker/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    left_out = {"cadvisor", "grafana"} - running.status().keys()
+    jobs = {one["job_name"] for one in configured} - left_out
+    assert {"backend", "llm-service", "celery", "postgres"} <= jobs
 
-    def down() -> dict[str, str] | None:
+    def scraped() -> bool:
         told = requests.get(running.url("PROMETHEUS", "/api/v1/targets"), timeout=10).json()["data"]["activeTargets"]
-        sick = {one["labels"]["job"]: one["lastError"] for one in told if one["health"] != "up"}
-        missing = {job for job in sick if "cadvisor" not in job and "grafana" not in job}
-        return None if missing or not told else {"jobs": str(len(told))}
+        found = [one for one in told if one["labels"]["job"] not in left_out]
+        return {one["labels"]["job"] for one in found} == jobs and all(one["health"] == "up" for one in found)
 
-    assert eventually(down, "every target up")
+    eventually(scraped, "every target up")
 
 
 def test_logs_are_filtered(running: Development, tender: dict[str, Any]) -> None:
@@ -195,6 +208,32 @@ def test_what_is_removed_is_gone_and_nothing_else(running: Development) -> None:
     assert running.inv("deploy.clean", "--volumes", "--yes").returncode == 0
     assert running.docker("volume", "ls", "--quiet", "--filter", label) == ""
     assert "nothing to do" in running.inv("deploy.clean", "--volumes", "--yes").stderr
+
+
+# By the server's name, as the official image trusts whoever comes from its own 127.0.0.1.
+POSTGRES_STRANGER = """
+    export PGPASSWORD=wrong
+    exec psql --host=postgres --username="$APP_USER" --dbname="$POSTGRES_DB" --command='select 1'
+"""
+MONGODB_STRANGER = """
+    export MONGODB_URL='mongodb://127.0.0.1/cotai?directConnection=true'
+    command -v mongosh >/dev/null || exec mongodb-shell cotai --eval 'db.documents.find_one()'
+    exec mongosh --quiet --norc "$MONGODB_URL" --eval 'db.documents.findOne()'
+"""
+
+
+def refusal(stack: Development, service: str, script: str) -> str:
+    """Run a script in a service's container that must fail, and give what it says."""
+    command = [stack.environ.get("COTAI_DOCKER", "docker"), "exec", stack.container(service), "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0, done.stdout
+    return done.stdout + done.stderr
+
+
+def compose_commands(stack: Development) -> list[str]:
+    """Give the command lines of Compose that run for this stack."""
+    lines = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"])]
+    return [" ".join(words) for words in lines if "compose" in words and stack.name in words]
 
 
 def quotation(stack: Development, tender: str) -> dict[str, Any] | None:

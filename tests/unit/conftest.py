@@ -30,5 +30,10 @@ def _nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(_: socket.socket, address: object) -> None:
         raise Forbidden(f"a unit test must not connect to {address}: fake it, or mark it `integration`")
 
+    def resolve(host: object, *_: object, **__: object) -> None:
+        raise Forbidden(f"a unit test must not look up {host}: fake it, or mark it `integration`")
+
     monkeypatch.setattr(subprocess.Popen, "__init__", guarded_start)
     monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)

@@ -19,8 +19,17 @@ def test_docker_is_out_of_reach() -> None:
 
 def test_the_network_is_out_of_reach() -> None:
     """A unit test that opens a connection fails, even to this machine."""
-    with socket.socket() as client, pytest.raises(Forbidden, match=r"must not connect to \('127.0.0.1', 9\)"):
-        client.connect(("127.0.0.1", 9))
+    for method in ("connect", "connect_ex"):
+        with socket.socket() as client, pytest.raises(Forbidden, match=r"must not connect to \('127.0.0.1', 9\)"):
+            getattr(client, method)(("127.0.0.1", 9))
+
+
+def test_names_are_not_looked_up() -> None:
+    """A question to a name server leaves this machine too."""
+    with pytest.raises(Forbidden, match=r"must not look up example\.com"):
+        socket.getaddrinfo("example.com", 443)
+    with pytest.raises(Forbidden, match=r"must not look up example\.com"):
+        socket.create_connection(("example.com", 443))
 
 
 def test_other_programs_run() -> None:

@@ -14,7 +14,7 @@ from cotai_tasks.facts import Project
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROJECT = Project("p", Path("/"), (), (), Path("/dev/null"))
+PROJECT = Project("p", Path("/"), (), (), Path("/dev/null"), frozenset())
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +76,37 @@ def test_merging_again_keeps_mounted_folders(packaged: Path) -> None:
     files.stack_files(directory)
     assert (folder.stat().st_ino, (folder / "start.sh").stat().st_ino) == kept
     assert tree(folder) == {"redis.conf": "changed", "start.sh": "the package's docker/redis/start.sh"}
+
+
+@pytest.mark.parametrize(("owner", "act"), [(shutil, "copy2"), (Path, "unlink")])
+def test_two_commands_at_once_merge_the_same_files(
+    owner: object, act: str, packaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever another command writes or removes in the middle of ours, both end well, with the same files."""
+    directory = project(packaged, docker__redis__redis_conf="mine", docker__redis__extra_conf="more")
+    files.stack_files(directory)
+    (directory / "docker/redis/redis.conf").write_text("changed")
+    (directory / "docker/redis/extra.conf").unlink()
+    original = getattr(owner, act)
+    others: list[Path] = []
+
+    def disturbed(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of the original
+        if act == "copy2":
+            original(*arguments, **options)
+        if not others:
+            others.append(directory)
+            files.stack_files(directory)
+        if act == "unlink":
+            original(*arguments, **options)
+
+    monkeypatch.setattr(owner, act, disturbed)
+    home = files.stack_files(directory)
+    assert others
+    assert tree(home) == {
+        "docker/compose.yaml": "the package's docker/compose.yaml",
+        "docker/redis/redis.conf": "changed",
+        "docker/redis/start.sh": "the package's docker/redis/start.sh",
+    }
 
 
 def test_one_file_is_found_in_the_project_first(packaged: Path) -> None:

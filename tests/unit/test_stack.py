@@ -74,6 +74,7 @@ def test_a_service_is_read_from_what_compose_renders() -> None:
             description="what it is",
             url="http://x",
             login="ADMIN",
+            awaited=True,
             ports=(("127.0.0.1", 8080), ("0.0.0.0", 8081)),  # noqa: S104 - what Compose means by no address
             volumes=frozenset({"cotai-dev_data"}),
         ),
@@ -207,7 +208,7 @@ class LockEngine(FakeEngine):
     """An engine whose lock container somebody may hold; its process is a `cat` of ours."""
 
     def __init__(self, holder: Mapping[str, str] | None = None, says: str = "") -> None:
-        super().__init__()
+        super().__init__(found_images={"python:3": Image("sha256:1", ("python:3",), 1, "")})
         self.holder, self.says = dict(holder or {}), says
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -230,7 +231,7 @@ class LockEngine(FakeEngine):
         return self.holder
 
 
-LOCKED: dict[str, Any] = {"variables": {"PYTHON_IMAGE": "python:3"}}
+LOCKED: dict[str, Any] = {"variables": {"PYTHON_IMAGE": "python:3", "COTAI_REPOSITORY": "cotai"}}
 
 
 def test_the_lock_is_held_for_the_block() -> None:
@@ -289,3 +290,14 @@ def test_the_registry_is_asked_without_credentials(monkeypatch: pytest.MonkeyPat
         return registry_reachable()
 
     assert [answer(status) for status in (200, 401, 403, 503, None)] == [True, True, False, False, False]
+
+
+def test_the_lock_needs_no_image_of_its_own() -> None:
+    """The image that all is built from may be pruned away: one that was built from it holds the lock as well."""
+    engine = LockEngine()
+    engine.found_images = {"cotai/production:dev": Image("sha256:2", (), 1, "")}
+    with stack_lock(stack(service("api", image="cotai/production:dev"), **LOCKED), engine, "stop"):
+        assert ("hold", "cotai-dev-lock", "cotai/production:dev") in engine.calls
+    engine.found_images = {}
+    with pytest.raises(PreflightError, match="none of the images"), stack_lock(stack(**LOCKED), engine, "stop"):
+        pytest.fail("nothing can hold the lock")

@@ -26,7 +26,8 @@ def push(fake: FakeEngine, registry: str = "registry.example.com/team", *, dry_r
 
 
 def acts(fake: FakeEngine) -> list[tuple[str, ...]]:
-    return [call for call in fake.calls if call[0] != "buildx"]
+    """Leave out what only asks."""
+    return [call for call in fake.calls if call[0] != "buildx" and call[:2] != ("image", "inspect")]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,24 @@ def test_what_was_built_is_tagged_and_pushed() -> None:
         ("image", "tag", "cotai/production:dev", TARGET),
         ("push", TARGET),
         ("image", "rm", TARGET),
+    ]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_tag_that_was_there_before_is_given_back(*, refused: bool) -> None:
+    """The registry's name may be somebody's already: after the push, or its failure, it means the same image again."""
+    fake = engine()
+    fake.answers["image inspect"] = ["sha256:before"]
+    if refused:
+        fake.errors = {"push": EngineError("docker push failed")}
+        with pytest.raises(RegistryError):
+            push(fake)
+    else:
+        push(fake)
+    assert acts(fake) == [
+        ("image", "tag", "cotai/production:dev", TARGET),
+        ("push", TARGET),
+        ("image", "tag", "sha256:before", TARGET),
     ]
 
 

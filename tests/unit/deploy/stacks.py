@@ -24,6 +24,7 @@ def service(name: str, **changes: Any) -> Service:  # noqa: ANN401 - any field o
         "description": "",
         "url": "",
         "login": "",
+        "awaited": True,
         "ports": (),
         "volumes": frozenset(),
     }
@@ -32,7 +33,7 @@ def service(name: str, **changes: Any) -> Service:  # noqa: ANN401 - any field o
 
 def stack(*services: Service, **changes: Any) -> Stack:  # noqa: ANN401 - any field of a stack
     fields: dict[str, Any] = {
-        "project": Project("cotai-dev", Path("/"), (), ("*",), Path("/dev/null")),
+        "project": Project("cotai-dev", Path("/"), (), ("*",), Path("/dev/null"), frozenset()),
         "source": "upstream",
         "services": {one.name: one for one in services},
         "left_out": {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +10,11 @@ from cotai_tasks.deploy import lifecycle
 from cotai_tasks.errors import RefusedError, UsageError
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 from tests.unit.deploy.stacks import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cotai_tasks.facts import Container
 
 RENDERED = {"services": {name: {"image": f"{name}:1"} for name in ("api", "db")}}
 
@@ -23,6 +28,23 @@ def test_stopping_what_is_stopped_does_nothing() -> None:
     engine = FakeEngine(rendered=RENDERED)
     assert lifecycle.stop(names="", dry_run=False, **tools(engine)) == ()
     assert engine.calls == []
+
+
+def test_a_service_that_left_the_files_is_named_and_left_alone() -> None:
+    """Compose knows no such service any more: the rest is stopped, and the cure for it is told."""
+    engine = FakeEngine(rendered=RENDERED, found_containers=[container("api"), container("old")])
+    given = tools(engine)
+    assert lifecycle.stop(names="", dry_run=True, **given) == ("api",)
+    warning = "! left running, no longer in the Compose files: old."
+    cure = "inv deploy.clean removes the whole stack, them too; volumes stay."
+    assert given["console"].text().splitlines() == [f"{warning} {cure}", "would stop api"]
+
+
+def test_what_no_registry_gives_any_more_is_stopped_too() -> None:
+    """A service that a start would leave out is still in the files."""
+    grafana = {"image": "cotai-offline/unavailable"}
+    engine = FakeEngine(rendered={"services": {"grafana": grafana}}, found_containers=[container("grafana")])
+    assert lifecycle.stop(names="", dry_run=True, **tools(engine)) == ("grafana",)
 
 
 def test_a_dry_run_changes_nothing() -> None:
@@ -47,9 +69,11 @@ def test_volumes_are_not_removed_unasked() -> None:
     assert engine.calls == []
 
 
-def test_an_unknown_service_gets_the_nearest_name() -> None:
-    """A mistyped name is an answer, not a silence."""
-    engine = FakeEngine(rendered=RENDERED, found_containers=[container("api")])
+@pytest.mark.parametrize("act", [lifecycle.restart, lifecycle.stop])
+@pytest.mark.parametrize("containers", [[], [container("api")]])
+def test_an_unknown_service_gets_the_nearest_name(act: Callable[..., Any], containers: list[Container]) -> None:
+    """A mistyped name is an answer, not a silence, even when nothing runs."""
+    engine = FakeEngine(rendered=RENDERED, found_containers=containers)
     with pytest.raises(UsageError) as caught:
-        lifecycle.restart(names="apo", dry_run=False, **tools(engine))
+        act(names="apo", dry_run=False, **tools(engine))
     assert (str(caught.value), caught.value.cure) == ("no such service: 'apo'", "Did you mean api?")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from cotai_tasks.deploy.start import Address, addresses, changed_services, foreign_volumes, login
+from typing import TYPE_CHECKING
+
+from cotai_tasks.deploy.start import Address, addresses, changed_services, closed_files, foreign_volumes, login
 from cotai_tasks.errors import Finding
 from cotai_tasks.testing import container
 from tests.unit.deploy.stacks import service, stack
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_only_new_or_restarted_containers_count_as_changed() -> None:
@@ -53,3 +58,18 @@ def test_a_login_is_what_the_variables_hold_of_it() -> None:
     """Redis has a password and no user, S3 two keys; a service without a login has none."""
     variables = {"REDIS_PASSWORD": "r", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "s", "_PASSWORD": "never"}
     assert [login(prefix, variables) for prefix in ("REDIS", "S3", "")] == ["r", "a / s", ""]
+
+
+def test_a_file_that_only_its_owner_may_read_is_found(tmp_path: Path) -> None:
+    """A checkout under umask 077 would end in `Permission denied` inside containers."""
+    (tmp_path / ".git").mkdir(mode=0o700)
+    open_file, closed_file = tmp_path / "a.conf", tmp_path / "b.conf"
+    for path, mode in ((open_file, 0o644), (closed_file, 0o600)):
+        path.touch()
+        path.chmod(mode)
+    tmp_path.chmod(0o755)
+    assert closed_files([tmp_path]) == [
+        Finding(str(closed_file), "containers run as other users, who may not read it", f"chmod -R o+rX {tmp_path}")
+    ]
+    closed_file.chmod(0o644)
+    assert closed_files([tmp_path]) == []

@@ -67,3 +67,23 @@ def test_each_service_is_said_once_as_it_comes_up() -> None:
         FakeRunning([], None), ["api"], stack(service("api")), earlier=(), timeout=5, engine=engine, console=console
     )
     assert "api: healthy" in console.text()
+
+
+def test_a_failure_does_not_take_down_what_is_still_being_started() -> None:
+    """Compose is let finish: a failed exporter in the first second must not cost the API its start."""
+
+    class StillRunning(FakeRunning):
+        looks = 0
+
+        @property
+        def ended(self) -> bool:
+            """End at the third look."""
+            self.looks += 1
+            return self.looks > 2
+
+    running = StillRunning([], None)
+    engine = FakeEngine(found_containers=[container("exporter", state="exited", exit_code=1), container("api")])
+    one = stack(service("api"), service("exporter"))
+    with pytest.raises(UnhealthyError, match=r"not healthy: exporter \(exited 1\)$"):
+        wait_until_ready(running, ["api", "exporter"], one, timeout=60, engine=engine, console=RecordingConsole())
+    assert running.looks > 2

@@ -1,0 +1,55 @@
+"""The engine's border, against the real docker command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cotai_tasks.facts import Project
+
+if TYPE_CHECKING:
+    from cotai_tasks.engine import Engine
+
+pytestmark = pytest.mark.integration
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_what_was_resolved_wins_over_the_raw_environment(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compose prefers the shell's APP_CONTEXT to the env file's: ours, made absolute, is what it must see."""
+    compose = tmp_path / "compose.yaml"
+    compose.write_text("services: {api: {image: x, volumes: ['${APP_CONTEXT}:/app'], labels: {a: '${OTHER}'}}}\n")
+    env_file = tmp_path / "variables.env"
+    env_file.write_text(f"APP_CONTEXT='{tmp_path}/own'\n")
+    monkeypatch.setenv("APP_CONTEXT", "../raw")
+    monkeypatch.setenv("OTHER", "from the shell")
+    project = Project("cotai-test-x", tmp_path, (compose,), (), env_file, frozenset({"APP_CONTEXT"}))
+    api = engine.config(project)["services"]["api"]
+    assert (api["volumes"][0]["source"], api["labels"]) == (f"{tmp_path}/own", {"a": "from the shell"})
+
+
+def test_sigterm_leaves_no_secret_and_no_child_behind() -> None:
+    """A CI runner that gives up sends SIGTERM: the variables for Compose, passwords among them, go with the process."""
+    command = [str(Path(sys.executable).parent / "inv"), "deploy.logs", "--follow"]
+    environ = os.environ | {"INVOKE_COTAI_PROJECT": "cotai-test-sigterm", "COTAI_ENV": "dev"}
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as inv:
+        end = time.monotonic() + 30
+        written = Path(gettempdir())
+        while not (found := list(written.glob(f"cotai-{inv.pid}-*/*.env"))) and time.monotonic() < end:
+            if inv.poll() is not None:
+                break
+            time.sleep(0.02)
+        inv.send_signal(signal.SIGTERM)
+        inv.wait(timeout=30)
+    assert found
+    assert not list(written.glob(f"cotai-{inv.pid}-*"))
