@@ -67,9 +67,10 @@ def _password(value: SecretStr) -> SecretStr:
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Repository = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/:-]*$")]
-Tag = Annotated[str, Field(pattern=r"^\w[\w.-]{0,127}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="a name of a-z, 0-9 and _")]
+Repository = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/:-]*$", description="an image name in small letters")]
+Tag = Annotated[str, Field(pattern=r"^\w[\w.-]{0,127}$", description="an image tag")]
+Memory = Annotated[str, Field(pattern=r"^[1-9]\d*[mg]$", description="a size such as 512m or 6g")]
 Module = Annotated[str, AfterValidator(_module)]
 Address = Annotated[str, AfterValidator(_address)]
 Urls = Annotated[str, AfterValidator(_urls)]
@@ -101,6 +102,8 @@ class Variables(BaseModel):
     LLM_MODULE: Module = "gateway.main:app"
     LLM_MODEL: str = "smollm2:135m"
     LLM_FALLBACK_MODELS: str = ""
+    LLM_MEMORY: Memory = "2g"
+    LLM_CPUS: Annotated[float, Field(gt=0)] = 2
     LLM_SERVERS: Urls = "http://ollama:11434"
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     OTEL_EXPORTER_OTLP_ENDPOINT: Urls = ""
@@ -288,6 +291,8 @@ def _finding(fault: dict[str, Any], sources: Mapping[str, str], file: EnvFile) -
             return Finding(where, "missing", f"Add a line {name}=… (see env/.env.development).")
         case "value_error":
             return Finding(where, str(fault["ctx"]["error"]), "Correct the value.")
+        case "string_pattern_mismatch":
+            return Finding(where, f"must be {known[name].description}", "Correct the value.")
         case _:
             return Finding(where, fault["msg"][0].lower() + fault["msg"][1:], "Correct the value.")
 
