@@ -11,7 +11,17 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Self
 
 from cotai_tasks.errors import EngineError
-from cotai_tasks.facts import PROJECT_LABEL, Usage, Versions, read_bytes, read_container, read_image, version_numbers
+from cotai_tasks.facts import (
+    GLANCE,
+    PROJECT_LABEL,
+    Usage,
+    Versions,
+    read_bytes,
+    read_container,
+    read_glance,
+    read_image,
+    version_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +147,20 @@ class Engine:
         ids = self.command("container", "ls", "--all", "--quiet", "--no-trunc", *only).split()
         found = json.loads(self._quiet("container", "inspect", *ids) or "[]") if ids else []
         return sorted((read_container(raw) for raw in found), key=lambda one: one.name)
+
+    def glance(self, project: str) -> list[Container]:
+        """Give the containers of one Compose project as `containers` does, sparing the engine.
+
+        The details of a container are asked only where it does not simply run: to inspect one that is being started
+        waits until it has started, and slows the whole start down.
+        """
+        only = ("--filter", f"label={PROJECT_LABEL}={project}")
+        lines = self.command("container", "ls", "--all", "--no-trunc", *only, "--format", GLANCE).splitlines()
+        seen = [read_glance(line, project) for line in lines]
+        closer = [one.id for one in seen if one.state not in {"created", "running"} or one.health == "unhealthy"]
+        told = json.loads(self._quiet("container", "inspect", *closer) or "[]") if closer else []
+        details = {raw["Id"]: read_container(raw) for raw in told}
+        return sorted((details.get(one.id, one) for one in seen), key=lambda one: one.name)
 
     def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
         """Measure running containers, by id; about two seconds, because the engine samples twice."""

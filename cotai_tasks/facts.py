@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
 
+GLANCE = "\t".join(
+    ("{{.ID}}", "{{.Names}}", f'{{{{.Label "{SERVICE_LABEL}"}}}}', "{{.Image}}", "{{.State}}", "{{.Status}}")
+)
+"""What `docker container ls` is asked for, one line to a container."""
+
 
 @dataclass(frozen=True)
 class Versions:
@@ -132,4 +137,26 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         memory_limit=int(raw["HostConfig"].get("Memory") or 0),
         ports=tuple(sorted(ports)),
         health_output=str(log[-1].get("Output", "")).strip(),
+    )
+
+
+def read_glance(line: str, project: str) -> Container:
+    """Read a line of `GLANCE`; what it does not tell is left empty."""
+    found, name, service, image, state, status = line.split("\t")
+    health = re.search(r"\((?:health: )?(starting|healthy|unhealthy)\)", status)
+    return Container(
+        id=found,
+        name=name,
+        service=service,
+        project=project,
+        image=image,
+        state=state,
+        health=health[1] if health else "",
+        exit_code=0,
+        started_at="",
+        restarts=0,
+        oom_killed=False,
+        memory_limit=0,
+        ports=(),
+        health_output="",
     )

@@ -101,6 +101,10 @@ class FakeEngine(Engine):
         """Give those of `found_containers`."""
         return [one for one in self.found_containers if not project or one.project == project]
 
+    def glance(self, project: str) -> list[Container]:
+        """Give those of `found_containers`."""
+        return self.containers(project)
+
     def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
         """Give one and the same usage for each."""
         return {one.id: Usage(1.5, 64 * 2**20) for one in containers if one.state == "running"}

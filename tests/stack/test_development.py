@@ -16,6 +16,8 @@ import pytest
 import requests
 import yaml
 
+from cotai_tasks.engine import Engine
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,6 +82,16 @@ def test_everything_becomes_healthy(running: Development) -> None:
     assert {name: one["state"] for name, one in status.items() if not one["ok"]} == {}
     assert {"backend", "celery-worker", "celery-beat", "llm-service", "ollama", "postgres", "mongodb"} <= status.keys()
     assert {"redis", "redis-cache", "flower", "prometheus", "adminer", "mongo-express", "s3"} <= status.keys()
+
+
+def test_a_glance_sees_what_an_inspection_sees(running: Development) -> None:
+    """The wait for health looks at the list of containers alone: it must tell the same as inspecting each."""
+    engine = Engine()
+    glanced, inspected = (
+        [(one.id, one.name, one.service, one.image, one.state, one.health) for one in containers]
+        for containers in (engine.glance(running.name), engine.containers(running.name))
+    )
+    assert glanced == inspected
 
 
 def test_the_second_start_has_nothing_to_do(running: Development) -> None:
