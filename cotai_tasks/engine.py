@@ -16,10 +16,10 @@ from cotai_tasks.facts import (
     PROJECT_LABEL,
     Usage,
     Versions,
-    read_bytes,
     read_container,
     read_glance,
     read_image,
+    read_size,
     version_numbers,
 )
 
@@ -145,8 +145,7 @@ class Engine:
         """Give the containers of one Compose project, or every container of the engine, stopped ones too."""
         only = ["--filter", f"label={PROJECT_LABEL}={project}"] if project else []
         ids = self.command("container", "ls", "--all", "--quiet", "--no-trunc", *only).split()
-        found = json.loads(self._quiet("container", "inspect", *ids) or "[]") if ids else []
-        return sorted((read_container(raw) for raw in found), key=lambda one: one.name)
+        return sorted((read_container(raw) for raw in self._inspect("container", ids)), key=lambda one: one.name)
 
     def glance(self, project: str) -> list[Container]:
         """Give the containers of one Compose project as `containers` does, sparing the engine.
@@ -158,8 +157,7 @@ class Engine:
         lines = self.command("container", "ls", "--all", "--no-trunc", *only, "--format", GLANCE).splitlines()
         seen = [read_glance(line, project) for line in lines]
         closer = [one.id for one in seen if one.state not in {"created", "running"} or one.health == "unhealthy"]
-        told = json.loads(self._quiet("container", "inspect", *closer) or "[]") if closer else []
-        details = {raw["Id"]: read_container(raw) for raw in told}
+        details = {raw["Id"]: read_container(raw) for raw in self._inspect("container", closer)}
         return sorted((details.get(one.id, one) for one in seen), key=lambda one: one.name)
 
     def usage(self, containers: Sequence[Container]) -> dict[str, Usage]:
@@ -169,7 +167,7 @@ class Engine:
             return {}
         lines = self._quiet("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *ids).splitlines()
         told = [json.loads(line) for line in lines]
-        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), read_bytes(one["MemUsage"])) for one in told}
+        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), read_size(one["MemUsage"])) for one in told}
 
     def volumes(self, project: str) -> list[str]:
         """Name the volumes of one Compose project."""
@@ -177,8 +175,7 @@ class Engine:
 
     def volume_labels(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """Give the labels of volumes by their names."""
-        told = json.loads(self._quiet("volume", "inspect", *names) or "[]") if names else []
-        return {one["Name"]: dict(one["Labels"] or {}) for one in told}
+        return {one["Name"]: dict(one["Labels"] or {}) for one in self._inspect("volume", names)}
 
     def hold(self, name: str, image: str, labels: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Start a container that lives as long as this process: its name is taken until then."""
@@ -194,7 +191,7 @@ class Engine:
 
     def container_labels(self, name: str) -> dict[str, str]:
         """Give one container's labels; empty when there is no such container."""
-        told = json.loads(self._quiet("container", "inspect", name) or "[]")
+        told = self._inspect("container", [name])
         return dict(told[0]["Config"]["Labels"] or {}) if told else {}
 
     # -- one Compose project -------------------------------------------------------------------------------------
@@ -297,6 +294,11 @@ class Engine:
                 raise
         if process.returncode:
             raise _engine_error(_title(argv), "\n".join(last))
+
+    def _inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Inspect containers or volumes; one that is gone meanwhile is left out."""
+        told: list[dict[str, Any]] = json.loads(self._quiet(kind, "inspect", *names) or "[]") if names else []
+        return told
 
     def _quiet(self, *arguments: str) -> str:
         """Run `docker …` for what it prints, whatever its exit code: a part may be missing or gone meanwhile."""

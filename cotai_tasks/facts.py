@@ -100,13 +100,13 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups() if part) if found else (0,)
 
 
-def read_bytes(usage: str) -> int:
-    """Read the first half of `12.3MiB / 1GiB`."""
-    found = re.match(r"([\d.]+)([kKMGT]?i?B)", usage)
+def read_size(text: str) -> int:
+    """Read a size as Docker prints it, `88.9MB` or the first half of `12.3MiB / 1GiB`; what is none counts nothing."""
+    found = re.match(r"([\d.]+)\s*([kKMGT]?)(i?)B", text)
     if not found:
         return 0
-    factor = {"B": 1, "kB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-    return round(float(found[1]) * factor.get(found[2], 1))
+    base = 1024.0 if found[3] else 1000.0
+    return round(float(found[1]) * base ** " kMGT".index(found[2].replace("K", "k") or " "))
 
 
 def read_image(raw: Mapping[str, Any]) -> Image:

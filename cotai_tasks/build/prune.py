@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.build.bake import OWNER_LABEL, read_targets, stages_bake
 from cotai_tasks.console import size
+from cotai_tasks.facts import read_size
 from cotai_tasks.stack import known_source
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cotai_tasks.settings import Settings
 
 _CACHE_AGE = "168h"
-_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def prune_images(
         builder = engine.command("context", "show").strip()
         said = engine.command("buildx", "prune", "--builder", builder, "--force", "--filter", f"until={_CACHE_AGE}")
     total = re.search(r"Total:\s+(\S+)", said)
-    return PruneResult(removals, parse_size(total[1]) if total else 0)
+    return PruneResult(removals, read_size(total[1]) if total else 0)
 
 
 def choose_removals(
@@ -79,7 +79,7 @@ def choose_removals(
     def removal(image: Mapping[str, str]) -> Removal | None:
         if image["Containers"] != "0":
             return None
-        unique = parse_size(image["UniqueSize"])
+        unique = read_size(image["UniqueSize"])
         if image["ID"] in dangling:
             return Removal(image["ID"], replaced=True, size=unique)
         if image["Repository"] in repositories and image["Tag"] not in {tag, "<none>"}:
@@ -88,12 +88,6 @@ def choose_removals(
 
     found = {one.reference: one for image in images if (one := removal(image))}
     return tuple(found[reference] for reference in sorted(found))
-
-
-def parse_size(text: str) -> int:
-    """Read a size as Docker prints it: `88.9MB`."""
-    found = re.fullmatch(r"([\d.]+)\s*([kMGT]?B)", text)
-    return round(float(found[1]) * _UNITS[found[2]]) if found else 0
 
 
 def _announce(removals: Iterable[Removal], console: Console) -> None:

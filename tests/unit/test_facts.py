@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cotai_tasks.facts import read_bytes, read_glance, version_numbers
+from cotai_tasks.facts import read_glance, read_size, version_numbers
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_numbers_are_read_as_docker_prints_them() -> None:
     """Versions with a prefix and a suffix, memory in binary units."""
     assert version_numbers("v2.26.1-4") == (2, 26, 1)
     assert version_numbers("none") == (0,)
-    assert read_bytes("12.5MiB / 1GiB") == 12.5 * 2**20
+    assert read_size("12.5MiB / 1GiB") == 12.5 * 2**20

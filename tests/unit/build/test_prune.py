@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from cotai_tasks.build.prune import PruneResult, Removal, choose_removals, parse_size, prune_images
+from cotai_tasks.build.prune import PruneResult, Removal, choose_removals, prune_images
 from cotai_tasks.errors import RefusedError
+from cotai_tasks.facts import read_size
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.build.reports import rendered
 from tests.unit.deploy.stacks import settings
@@ -95,4 +96,4 @@ def test_nothing_goes_unconfirmed_or_on_a_dry_run() -> None:
 )
 def test_sizes_are_read_as_docker_prints_them(text: str, size: int) -> None:
     """Powers of 1000; what is no size counts nothing."""
-    assert parse_size(text) == size
+    assert read_size(text) == size
