@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from cotai_tasks.facts import Container, Image, Project
 
+HELPER = "files"
+"""The service of production's Compose files that puts files into volumes; it runs only when it is called."""
+
 MIN_ENGINE = (26, 0)
 MIN_COMPOSE = (2, 26)
 
@@ -202,9 +205,14 @@ class Engine:
         rendered: dict[str, Any] = json.loads(self._run(argv, "docker compose config", _environ(project)))
         return rendered
 
-    def up(self, project: Project, services: Sequence[str]) -> Running:
+    def hashes(self, project: Project) -> dict[str, str]:
+        """Give the fingerprint of each service: a container that was made with another one would be made anew."""
+        lines = self.compose(project, "config", "--hash", "*")
+        return dict(line.split() for line in lines)  # type: ignore[misc] # `service hash` each
+
+    def up(self, project: Project, services: Sequence[str], *flags: str) -> Running:
         """Begin to create and start services in the order of their dependencies."""
-        return self.begin(project, "up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *services)
+        return self.begin(project, "up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *flags, *services)
 
     def restart(self, project: Project, services: Sequence[str]) -> Iterator[str]:
         """Restart services' containers."""
@@ -234,7 +242,20 @@ class Engine:
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:
         """Run a command in a service's running container and give its standard output."""
         argv = [*self._compose(project), "exec", "-T", service, *command]
-        return self._run(argv, f"{command[0]} in {service}", _environ(project))
+        return self._run(argv, f"{command[0]} in {service}", _environ(project)).decode(errors="replace")
+
+    def feed(self, project: Project, service: str, command: Sequence[str], data: bytes) -> str:
+        """Run a command in a service's running container with `data` on its standard input; give what it prints.
+
+        For what may stand in no command line: passwords, and statements that hold one.
+        """
+        argv = [*self._compose(project), "exec", "-T", service, *command]
+        return self._run(argv, f"{command[0]} in {service}", _environ(project), data).decode(errors="replace")
+
+    def help(self, project: Project, arguments: Sequence[str], data: bytes = b"") -> bytes:
+        """Run the stack's helper container once, with `data` on its standard input; give its standard output."""
+        argv = [*self._compose(project), "run", "--rm", "--no-deps", "-T", HELPER, *arguments]
+        return self._run(argv, f"{HELPER} {arguments[0]}", _environ(project), data)
 
     def attach(self, project: Project, service: str, command: Sequence[str]) -> int:
         """Run a command in a service's container on the user's own terminal; give its exit code."""
@@ -257,7 +278,7 @@ class Engine:
 
     def command(self, *arguments: str) -> str:
         """Run `docker …` and give its standard output."""
-        return self._run([self._docker, *arguments], f"docker {arguments[0]}", os.environ)
+        return self._run([self._docker, *arguments], f"docker {arguments[0]}", os.environ).decode(errors="replace")
 
     def stream(
         self, *arguments: str, environ: Mapping[str, str] | None = None, directory: Path | None = None
@@ -265,10 +286,10 @@ class Engine:
         """Run `docker …` and give its output and error lines as they come."""
         return self._lines([self._docker, *arguments], environ={**os.environ, **(environ or {})}, directory=directory)
 
-    def _run(self, argv: Sequence[str], what: str, environ: Mapping[str, str]) -> str:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ, check=False)
+    def _run(self, argv: Sequence[str], what: str, environ: Mapping[str, str], data: bytes = b"") -> bytes:
+        done = subprocess.run(argv, input=data, capture_output=True, env=environ, check=False)
         if done.returncode:
-            raise _engine_error(what, done.stderr or done.stdout)
+            raise _engine_error(what, (done.stderr or done.stdout).decode(errors="replace"))
         return done.stdout
 
     def _lines(

@@ -99,6 +99,12 @@ class DatabaseError(CotaiError):
     code = 11
 
 
+class CertificateError(CotaiError):
+    """A certificate is wrong, expired, or could not be had."""
+
+    code = 12
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list them all: the cure of an unknown name."""
     names = sorted(known)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+HASH_LABEL = "com.docker.compose.config-hash"
 
 GLANCE = "\t".join(
     ("{{.ID}}", "{{.Names}}", f'{{{{.Label "{SERVICE_LABEL}"}}}}', "{{.Image}}", "{{.State}}", "{{.Status}}")
@@ -53,6 +54,8 @@ class Container:
     """Published addresses, `127.0.0.1:8000`."""
     health_output: str
     """What the last healthcheck printed."""
+    config_hash: str = ""
+    """Compose's fingerprint of the service as it was when the container was made."""
 
     @property
     def run(self) -> tuple[str, str]:
@@ -137,6 +140,7 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         memory_limit=int(raw["HostConfig"].get("Memory") or 0),
         ports=tuple(sorted(ports)),
         health_output=str(log[-1].get("Output", "")).strip(),
+        config_hash=labels.get(HASH_LABEL, ""),
     )
 
 

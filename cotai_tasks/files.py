@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(__file__).parent
 _MERGED = ".cotai/files"
+_ROOTS = ("docker", "nginx")
 
 
 def packaged_files() -> Path:
-    """Give the folder that holds `docker/` and `env/`: in a wheel inside the package, in a checkout beside it."""
+    """Give the folder that holds `docker/`, `nginx/` and `env/`: inside the installed package, or beside it."""
     data = _PACKAGE / "data"
     return data if data.is_dir() else _PACKAGE.parent
 
@@ -30,27 +31,34 @@ def find_file(directory: Path, relative: str) -> Path:
 
 
 def stack_files(directory: Path) -> Path:
-    """Give the folder to read `docker/` from; a file of the same path in the user's project wins.
+    """Give the folder to read `docker/` and `nginx/` from; a file of the same path in the user's project wins.
 
     Most projects have none, and read the package's own. Where some are overridden, both are merged into
     `.cotai/files` of the project, because Compose and the engine want one tree.
     """
     packaged = packaged_files()
-    own = directory / "docker"
-    if directory.samefile(packaged) or not own.is_dir():
+    if directory.samefile(packaged):
         return packaged
-    overridden = [one for one in own.iterdir() if (packaged / "docker" / one.name).exists()]
+    overridden = [
+        one
+        for root in _ROOTS
+        if (directory / root).is_dir()
+        for one in (directory / root).iterdir()
+        if (packaged / one.relative_to(directory)).exists()
+    ]
     if not overridden:
         return packaged
     merged = directory / _MERGED
-    wanted = _files(packaged / "docker")
-    for one in overridden:
-        wanted |= (
-            {Path(one.name) / path: file for path, file in _files(one).items()}
-            if one.is_dir()
-            else {Path(one.name): one}
-        )
-    _mirror(wanted, merged / "docker")
+    for root in _ROOTS:
+        wanted = _files(packaged / root)
+        for one in overridden:
+            if one.parent.name == root:
+                wanted |= (
+                    {Path(one.name) / path: file for path, file in _files(one).items()}
+                    if one.is_dir()
+                    else {Path(one.name): one}
+                )
+        _mirror(wanted, merged / root)
     return merged
 
 

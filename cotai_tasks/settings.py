@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cotai_tasks.envfile import EnvFile, read_env_file
 from cotai_tasks.errors import Finding, SettingsError, UsageError, nearest
 from cotai_tasks.files import find_file, stack_files
+from cotai_tasks.variables import DEVELOPMENT_SECRETS, PRODUCTION_SECRETS, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,124 +27,6 @@ FILE_NAMES: dict[Environment, str] = {"dev": "env/.env.development", "prod": "en
 _PLACEHOLDERS = re.compile(r"change[-_]?me|placeholder|example|^secret$|^password$|-development$", re.IGNORECASE)
 _MIN_PASSWORD = 16
 """Characters of a production password: 16 random letters and digits are about 95 bits."""
-
-
-def _module(value: str) -> str:
-    if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", value):
-        raise ValueError("must look like package.module:name")
-    return value
-
-
-def _address(value: str) -> str:
-    try:
-        IPv4Address(value)
-    except ValueError as error:
-        raise ValueError("must be an IPv4 address") from error
-    return value
-
-
-def _urls(value: str) -> str:
-    for url in filter(None, value.split(",")):
-        try:
-            TypeAdapter(AnyHttpUrl).validate_python(url)
-        except ValidationError as error:
-            raise ValueError("must be http:// or https:// URLs, separated by commas") from error
-    return value
-
-
-def _path(value: str) -> str:
-    if not value.startswith("/"):
-        raise ValueError("must begin with /")
-    return value
-
-
-def _password(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value():
-        raise ValueError("empty")
-    if not re.fullmatch(r"[\w-]+", value.get_secret_value(), re.ASCII):
-        raise ValueError("only letters, digits, - and _ (it becomes part of URLs)")
-    return value
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="a name of a-z, 0-9 and _")]
-Repository = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/:-]*$", description="an image name in small letters")]
-Tag = Annotated[str, Field(pattern=r"^\w[\w.-]{0,127}$", description="an image tag")]
-Memory = Annotated[str, Field(pattern=r"^[1-9]\d*[mg]$", description="a size such as 512m or 6g")]
-Module = Annotated[str, AfterValidator(_module)]
-Address = Annotated[str, AfterValidator(_address)]
-Urls = Annotated[str, AfterValidator(_urls)]
-UrlPath = Annotated[str, AfterValidator(_path)]
-Password = Annotated[SecretStr, AfterValidator(_password)]
-
-
-class Variables(BaseModel):
-    """Every variable of an env file, by its name. The comments in `env/.env.development` say what each is for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    COTAI_IMAGES: Literal["auto", "upstream", "offline"] = "auto"
-    COTAI_REPOSITORY: Repository = "cotai"
-    COTAI_TAG: Tag = "dev"
-    COTAI_GPU: bool = False
-    BUILD_CA_FILE: str = ""
-    BUILD_PACKAGES: str = ""
-    RUNTIME_PACKAGES: str = ""
-
-    APP_CONTEXT: str = "docker/reference/backend"
-    APP_ENV_FILE: str = ""
-    APP_MODULE: Module = "app.main:app"
-    APP_HEALTH_PATH: UrlPath = "/health/ready"
-    APP_LIVE_PATH: UrlPath = "/health/live"
-    CELERY_APP: Module = "app.worker:celery_app"
-    MIGRATE_COMMAND: str = "alembic upgrade head"
-    LLM_CONTEXT: str = "docker/reference/llm"
-    LLM_MODULE: Module = "gateway.main:app"
-    LLM_MODEL: str = "smollm2:135m"
-    LLM_FALLBACK_MODELS: str = ""
-    LLM_MEMORY: Memory = "2g"
-    LLM_CPUS: Annotated[float, Field(gt=0)] = 2
-    LLM_SERVERS: Urls = "http://ollama:11434"
-    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    OTEL_EXPORTER_OTLP_ENDPOINT: Urls = ""
-
-    POSTGRES_DB: Name = "cotai"
-    POSTGRES_USER: Name = "cotai"
-    POSTGRES_PASSWORD: Password
-    POSTGRES_SUPERUSER_PASSWORD: Password
-    MONGODB_USER: Name = "cotai"
-    MONGODB_PASSWORD: Password
-    REDIS_PASSWORD: Password
-    REDIS_CACHE_PASSWORD: Password
-    ADMIN_USER: Name = "admin"
-    ADMIN_PASSWORD: Password
-    S3_ACCESS_KEY: Name = "cotai"
-    S3_SECRET_KEY: Password
-
-    BIND_ADDRESS: Address = "127.0.0.1"
-    BACKEND_PORT: Port = 8000
-    LLM_PORT: Port = 8001
-    OLLAMA_PORT: Port = 11434
-    FLOWER_PORT: Port = 5555
-    POSTGRES_PORT: Port = 5432
-    MONGODB_PORT: Port = 27017
-    REDIS_PORT: Port = 6379
-    REDIS_CACHE_PORT: Port = 6380
-    PROMETHEUS_PORT: Port = 9090
-    ALERTMANAGER_PORT: Port = 9093
-    GRAFANA_PORT: Port = 3000
-    ADMINER_PORT: Port = 8080
-    MONGO_EXPRESS_PORT: Port = 8081
-    REDIS_COMMANDER_PORT: Port = 8082
-    S3_PORT: Port = 8333
-
-    def ports(self) -> dict[str, int]:
-        """Give every published port by the name of its variable."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_PORT")}
-
-    def plain(self) -> dict[str, str]:
-        """Give every variable as the text that Compose interpolates, secrets in clear."""
-        return {name: _text(value) for name, value in self}
 
 
 class Settings(BaseModel):
@@ -179,6 +61,16 @@ class Settings(BaseModel):
     def llm_context(self) -> Path:
         """The gateway's build context as an absolute path."""
         return self._resolve(self.variables.LLM_CONTEXT)
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Where production's secrets are, a file each, as an absolute path."""
+        return self.directory / Path(self.variables.COTAI_SECRETS).expanduser()
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The public names of the stack, the first one being its own."""
+        return tuple(self.variables.SERVER_NAME.split())
 
     @property
     def ca_file(self) -> Path | None:
@@ -216,8 +108,8 @@ def load_settings(
             Finding("cotai.project", f"{project!r} is no Compose project name", "Use a-z, 0-9, - and _ only.")
         )
     values: dict[str, object] = dict(file.values)
-    sources = {name: file.where(name) for name in values}
     known = Variables.model_fields.keys()
+    sources = {name: file.where(name) for name in known | values.keys()}
     for name, value in (overrides or {}).items():
         values[name] = value if isinstance(value, bool) else str(value)
         sources[name] = f"cotai.variables.{name}"
@@ -226,7 +118,10 @@ def load_settings(
         sources[name] = f"environment variable {name}"
     if not values.get("BUILD_CA_FILE"):
         values["BUILD_CA_FILE"] = _ca_bundle(environ)
-    variables, wrong = _validate(values, sources, file)
+    if environment == "prod":
+        findings += _secrets_in_clear(file)
+        values = _with_secret_files(values, sources, directory)
+    variables, wrong = _validate(values, sources)
     home = stack_files(directory)
     settings = Settings(
         environment=environment,
@@ -237,7 +132,8 @@ def load_settings(
         upstream_images=_images(home / "docker/images.env", environ),
         offline_images=_images(home / "docker/offline/images.env", environ),
     )
-    findings += [*wrong, *_cross_check(variables, sources, environment), *_missing_paths(settings, sources)]
+    findings += [*wrong, *_collisions(variables, sources), *_missing_paths(settings, sources)]
+    findings += _production(variables, sources) if environment == "prod" else _development(values, sources)
     if findings:
         count = f"{len(findings)} faults" if len(findings) > 1 else "one fault"
         raise SettingsError(f"the settings of {project}-{environment} have {count}", findings=findings)
@@ -258,37 +154,57 @@ def _read(directory: Path, environment: Environment, env_file: str) -> EnvFile:
     name = env_file or FILE_NAMES[environment]
     path = directory / name if env_file else find_file(directory, name)
     if not path.is_file():
-        cure = f"Restore it (git checkout {name}) or name another: INVOKE_COTAI_ENV_FILE=path."
+        restore = "inv deploy.init prod makes it" if environment == "prod" else f"Restore it (git checkout {name})"
+        cure = f"{restore}, or name another: INVOKE_COTAI_ENV_FILE=path."
         raise SettingsError(f"{name}: no such file in {directory}", cure=cure)
     return read_env_file(path, name)
 
 
-def _validate(
-    values: Mapping[str, object], sources: Mapping[str, str], file: EnvFile
-) -> tuple[Variables, list[Finding]]:
-    """Validate each variable; a stand-in takes the place of what is wrong, so that the rest can be checked as well."""
+def _secrets_in_clear(file: EnvFile) -> list[Finding]:
+    """Find secrets in production's env file, which is copied, mailed and committed more easily than they are."""
+    return [
+        Finding(file.where(name), "a secret, which does not belong here", "Remove it; inv security.secrets makes one.")
+        for name in PRODUCTION_SECRETS
+        if file.values.get(name)
+    ]
+
+
+def _with_secret_files(values: dict[str, object], sources: dict[str, str], directory: Path) -> dict[str, object]:
+    """Add what the files of the secrets folder hold; the process environment, as a CI runner has it, wins."""
+    folder = Path(str(values.get("COTAI_SECRETS") or Variables.model_fields["COTAI_SECRETS"].default))
+    found = dict(values)
+    for name in PRODUCTION_SECRETS:
+        path = directory / folder.expanduser() / name
+        if sources[name].startswith("environment") or not path.is_file():
+            continue
+        try:
+            found[name] = path.read_text().strip()
+        except OSError:
+            continue  # the same as a missing one to whoever needs it; `security.secrets --check` tells them apart
+        sources[name] = f"{folder / name}"
+    return found
+
+
+def _validate(values: Mapping[str, object], sources: Mapping[str, str]) -> tuple[Variables, list[Finding]]:
+    """Validate each variable; what is wrong is left out, so that the rest can be checked as well."""
     try:
         return Variables.model_validate(values), []
     except ValidationError as error:
         faults = error.errors(include_url=False)
     wrong = {str(fault["loc"][0]) for fault in faults}
     right = {name: value for name, value in values.items() if name not in wrong}
-    fields = Variables.model_fields
-    stand_ins = {name: "-" * _MIN_PASSWORD for name in wrong & fields.keys() if fields[name].is_required()}
-    return Variables.model_validate(right | stand_ins), [_finding(dict(fault), sources, file) for fault in faults]
+    return Variables.model_validate(right), [_finding(dict(fault), sources) for fault in faults]
 
 
-def _finding(fault: dict[str, Any], sources: Mapping[str, str], file: EnvFile) -> Finding:
+def _finding(fault: dict[str, Any], sources: Mapping[str, str]) -> Finding:
     """Translate one of pydantic's errors into file, line, fault and cure."""
     name = str(fault["loc"][0])
-    where = sources.get(name, file.where(name))
+    where = sources.get(name, name)
     known = Variables.model_fields
     match fault["type"]:
         case "extra_forbidden":
             hint = nearest(name, known) if nearest(name, known).startswith("Did") else ""
             return Finding(where, "unknown variable", hint or "Variables of your own go into the file APP_ENV_FILE.")
-        case "missing":
-            return Finding(where, "missing", f"Add a line {name}=… (see env/.env.development).")
         case "value_error":
             return Finding(where, str(fault["ctx"]["error"]), "Correct the value.")
         case "string_pattern_mismatch":
@@ -297,21 +213,33 @@ def _finding(fault: dict[str, Any], sources: Mapping[str, str], file: EnvFile) -
             return Finding(where, fault["msg"][0].lower() + fault["msg"][1:], "Correct the value.")
 
 
-def _cross_check(variables: Variables, sources: Mapping[str, str], environment: Environment) -> list[Finding]:
-    """Check what no variable can tell alone: ports that collide, and production's passwords."""
+def _collisions(variables: Variables, sources: Mapping[str, str]) -> list[Finding]:
+    """Find ports that two services want."""
     findings = []
     users = defaultdict(list)
     for name, port in variables.ports().items():
         users[port].append(name)
     for port, names in users.items():
         findings += [
-            Finding(sources.get(name, name), f"port {port} is also {names[0]}", "Give each service its own port.")
+            Finding(sources[name], f"port {port} is also {names[0]}", "Give each service its own port.")
             for name in names[1:]
         ]
-    if environment == "prod":
-        for name, value in variables:
-            if isinstance(value, SecretStr):
-                findings += _weak(sources.get(name, name), value.get_secret_value())
+    return findings
+
+
+def _development(values: Mapping[str, object], sources: Mapping[str, str]) -> list[Finding]:
+    """Find passwords that development lacks: its env file is all that it has."""
+    missing = (name for name in DEVELOPMENT_SECRETS if not values.get(name))
+    return [Finding(sources[name], "empty or missing", f"Set {name}.") for name in missing]
+
+
+def _production(variables: Variables, sources: Mapping[str, str]) -> list[Finding]:
+    """Find weak secrets and a missing name. A missing secret is told by the commands that need it."""
+    plain = variables.plain()
+    findings = [fault for name in PRODUCTION_SECRETS if plain[name] for fault in _weak(sources[name], plain[name])]
+    if not variables.SERVER_NAME:
+        cure = "Set the name that users type: SERVER_NAME=cotai.example.org"
+        findings.append(Finding(sources["SERVER_NAME"], "missing", cure))
     return findings
 
 
@@ -332,17 +260,11 @@ def _missing_paths(settings: Settings, sources: Mapping[str, str]) -> list[Findi
         "APP_ENV_FILE": "Name the env file of the application's own variables, or leave it empty.",
     }
     return [
-        Finding(sources.get(name, name), f"no such folder: {path}", "Name the folder that holds the code.")
+        Finding(sources[name], f"no such folder: {path}", "Name the folder that holds the code.")
         for name, path in folders.items()
         if not path.is_dir()
     ] + [
-        Finding(sources.get(name, name), f"no such file: {path}", cures[name])
+        Finding(sources[name], f"no such file: {path}", cures[name])
         for name, path in files.items()
         if path and not path.is_file()
     ]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ import requests
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
 from cotai_tasks.facts import Project
 from cotai_tasks.settings import ENVIRONMENTS
+from cotai_tasks.sizing import mebibytes, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
     from cotai_tasks.engine import Engine
     from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
+    from cotai_tasks.sizing import Plan
 
 Source = Literal["upstream", "offline"]
 UNAVAILABLE = "cotai-offline/unavailable"
 """Stands in `docker/offline/images.env` for an image that cannot be had without a registry."""
+
+TOOLS = "tools"
+"""The group of services that no start starts: they run when a command calls them."""
 
 FORMAT_LABEL = "cotai.format"
 """On a volume: which server and major version wrote the data in it."""
@@ -64,6 +70,10 @@ class Service:
     """Published host addresses: `("127.0.0.1", 8000)`."""
     volumes: frozenset[str]
     """Names of the volumes at the engine that it mounts."""
+    scales: bool = False
+    """Whether it may have several containers."""
+    folders: frozenset[str] = frozenset()
+    """Folders of volumes that it mounts alone: `secrets/app`, `config/postgres`."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,17 @@ class Stack:
     source: Source
     services: dict[str, Service]
     left_out: dict[str, Service]
-    """Services whose image cannot be had without a registry."""
+    """Services whose image cannot be had without a registry, or for which the host is too small."""
+    reasons: dict[str, str]
+    """Why each of those is left out."""
     variables: dict[str, str]
     formats: dict[str, str]
     """What wrote the data in each volume, by the volume's name at the engine: `postgresql-17`."""
+
+    @property
+    def stateful(self) -> list[str]:
+        """The services whose volumes hold data in a format of its own: databases."""
+        return sorted(name for name, one in self.services.items() if one.volumes & self.formats.keys())
 
     @property
     def groups(self) -> list[str]:
@@ -101,7 +118,7 @@ class Stack:
         """Give the services of a comma-separated list; all of them when it is empty."""
         for name in split(names):
             if name in self.left_out:
-                raise UsageError(f"{name} is not part of this stack", cure="Its image needs a registry.")
+                raise UsageError(f"{name} is not part of this stack: {self.reasons[name]}")
             if name not in self.services:
                 raise UsageError(f"no such service: {name!r}", cure=nearest(name, self.services))
         return split(names) or sorted(self.services)
@@ -122,6 +139,10 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     source = source or known_source(settings, engine)
     variables = stack_variables(settings, source)
     files = _compose_files(settings)
+    sizes = size_plan(settings, engine) if settings.environment == "prod" else None
+    if sizes:
+        variables |= sizes.variables()
+        files = (*files, _write(settings.stack_name, "sizes.json", json.dumps(sizes.compose())))
     project = Project(
         name=settings.stack_name,
         directory=settings.home,
@@ -131,20 +152,49 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         variables=frozenset(variables),
     )
     config = engine.config(project)
-    services = read_services(config)
-    available = {name: one for name, one in services.items() if not one.image.startswith(UNAVAILABLE)}
-    left_out = {name: one for name, one in services.items() if name not in available}
-    return Stack(project, source, available, left_out, variables, read_formats(config))
+    services = {name: one for name, one in read_services(config).items() if one.group != TOOLS}
+    reasons = {name: "its image needs a registry" for name, one in services.items() if one.image == UNAVAILABLE}
+    if sizes:
+        small = f"a host of size {sizes.size} has no room for it"
+        reasons |= {name: small for name in services if name not in sizes.limits}
+    return Stack(
+        project=project,
+        source=source,
+        services={name: one for name, one in services.items() if name not in reasons},
+        left_out={name: one for name, one in services.items() if name in reasons},
+        reasons=reasons,
+        variables=variables,
+        formats=read_formats(config),
+    )
+
+
+def size_plan(settings: Settings, engine: Engine) -> Plan:
+    """Plan the limits of production's services on the engine's host."""
+    wish = settings.variables
+    return plan(
+        wish.COTAI_SIZE,
+        cpus=float(engine.info()["NCPU"]),
+        model_memory=mebibytes(wish.LLM_MEMORY),
+        replicas={"backend": wish.BACKEND_REPLICAS, "celery-worker": wish.WORKER_REPLICAS},
+    )
 
 
 def stack_variables(settings: Settings, source: Source) -> dict[str, str]:
-    """Give every variable that the Compose files and the bake file interpolate."""
+    """Give every variable that the Compose files and the bake file interpolate; of production's secrets none."""
+    own_variables = settings.variables.plain() if settings.environment == "dev" else settings.variables.public()
     images = settings.upstream_images | (settings.offline_images if source == "offline" else {})
     contexts = {"APP_CONTEXT": str(settings.app_context), "LLM_CONTEXT": str(settings.llm_context)}
+    contexts["PUBLIC_URL"] = public_url(settings)
     own = settings.variables.APP_ENV_FILE
     if own:
         contexts["APP_ENV_FILE"] = str(settings.directory / own)
-    return images | settings.variables.plain() | contexts
+    return images | own_variables | contexts
+
+
+def public_url(settings: Settings) -> str:
+    """Give the address that users of production type; empty in development, which has none."""
+    port = settings.variables.HTTPS_PORT
+    return f"https://{settings.server_names[0]}{'' if port == 443 else f':{port}'}" if settings.server_names else ""  # noqa: PLR2004 - what https means
 
 
 def read_services(config: Mapping[str, Any]) -> dict[str, Service]:
@@ -301,9 +351,13 @@ def _remove_leftovers() -> None:
 
 def _write_variables(name: str, variables: Mapping[str, str]) -> Path:
     _remove_leftovers()
-    path = Path(_scratch.name) / f"{name}.env"
+    return _write(name, "env", "".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items())))
+
+
+def _write(name: str, kind: str, text: str) -> Path:
+    path = Path(_scratch.name) / f"{name}.{kind}"
     path.touch(mode=0o600)
-    path.write_text("".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items())))
+    path.write_text(text)
     return path
 
 
@@ -328,10 +382,14 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str]) -> S
         url=labels.get("cotai.url", ""),
         login=labels.get("cotai.login", ""),
         awaited=labels.get("cotai.wait") != "no",
+        scales=labels.get("cotai.scales") == "yes",
         ports=tuple(
             (one.get("host_ip", "0.0.0.0"), int(one["published"]))  # noqa: S104 - what Compose means by no address
             for one in raw.get("ports") or ()
             if one.get("published")
         ),
         volumes=frozenset(volumes[one["source"]] for one in mounts if one.get("source") in volumes),
+        folders=frozenset(
+            f"{one['source']}/{path}" for one in mounts if (path := (one.get("volume") or {}).get("subpath"))
+        ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ from rich.console import Console as RichConsole
 from cotai_tasks.console import Console
 from cotai_tasks.engine import Engine, Running
 from cotai_tasks.facts import Container, Image, Usage, Versions
+from cotai_tasks.volumes import VolumeFile, pack
 
 if TYPE_CHECKING:
     import subprocess
@@ -81,6 +83,10 @@ class FakeEngine(Engine):
     """How a command that was begun ended, by its first word."""
     told: Versions = field(default_factory=lambda: Versions("docker", (26, 1, 5), (2, 26, 1), (0, 13, 1)))
     host: dict[str, Any] = field(default_factory=dict)
+    folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """What is in the volumes, by folder and file: `{"proxy/certs": {"privkey.pem": b"…"}}`."""
+    fed: list[bytes] = field(default_factory=list)
+    """What commands were given on their standard input."""
     calls: list[tuple[str, ...]] = field(default_factory=list)
     environs: list[Mapping[str, str]] = field(default_factory=list)
     """The variables that streamed commands were given."""
@@ -128,6 +134,30 @@ class FakeEngine(Engine):
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:  # noqa: ARG002
         """Write the command down; give the lines of `answers["execute"]`."""
         return "\n".join(self._streamed("execute", service, *command))
+
+    def feed(self, project: Project, service: str, command: Sequence[str], data: bytes) -> str:
+        """Write the command and its input down; give the lines of `answers["execute"]`."""
+        self.fed.append(data)
+        return self.execute(project, service, command)
+
+    def help(self, project: Project, arguments: Sequence[str], data: bytes = b"") -> bytes:  # noqa: ARG002
+        """Keep files in `folders` and give them back, as the helper container does in volumes."""
+        command, *folders = arguments
+        if command == "get":
+            return pack(
+                {
+                    name: {file: VolumeFile(text) for file, text in self.folders.get(name, {}).items()}
+                    for name in folders
+                }
+            )
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            given = {one.name: file.read() for one in archive if (file := archive.extractfile(one))}
+        before = {f"{name}/{file}": text for name in folders for file, text in self.folders.get(name, {}).items()}
+        for name in folders:
+            self.folders[name] = {
+                path.removeprefix(f"{name}/"): text for path, text in given.items() if path.startswith(f"{name}/")
+            }
+        return "\n".join(path for path in given | before if given.get(path) != before.get(path)).encode()
 
     def attach(self, project: Project, service: str, command: Sequence[str]) -> int:  # noqa: ARG002
         """Write the command down."""

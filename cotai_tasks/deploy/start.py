@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.build import ensure_images
 from cotai_tasks.console import duration
+from cotai_tasks.deploy import production
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
 from cotai_tasks.files import first_closed
@@ -45,11 +46,13 @@ class StartResult:
     addresses: tuple[Address, ...]
 
 
-def start(
+def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     *,
     only: str = "",
     without: str = "",
     rebuild: bool = False,
+    databases: bool = False,
+    yes: bool = True,
     dry_run: bool = False,
     timeout: float = 180,
     settings: Settings,
@@ -58,7 +61,8 @@ def start(
 ) -> StartResult | None:
     """Bring services up and wait until every one is healthy; `None` after a dry run.
 
-    `timeout` is in seconds, counted from when the images are there.
+    `timeout` is in seconds, counted from when the images are there. In production a database that runs is made anew
+    only with `databases`, and what runs is changed only after a question, or with `yes`.
     """
     source, reason = choose_source(settings, engine)
     if source == "offline":
@@ -66,7 +70,7 @@ def start(
     stack = open_stack(settings, engine, source)
     names = stack.select(only, without)
     for name, service in stack.left_out.items():
-        console.warn(f"{name} ({service.description}) is left out: its image needs a registry.")
+        console.warn(f"{name} ({service.description}) is left out: {stack.reasons[name]}.")
     if dry_run:
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         _show_plan(stack, names, engine=engine, console=console)
@@ -75,29 +79,109 @@ def start(
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
     with stack_lock(stack, engine, "deploy"):
         _check_host(stack, names, settings=settings, engine=engine, console=console)
+        before = engine.containers(stack.project.name)
+        if settings.environment == "prod" and any(one.state == "running" for one in before):
+            console.confirm(f"Change what runs of {stack.project.name}? Its users may notice.", yes=yes)
         ensure_images(
             replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
         )
-        before = engine.containers(stack.project.name)
+        changed_files = _prepare(stack, settings=settings, engine=engine, console=console)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
-        with engine.up(stack.project, names) as running:
-            seconds = wait_until_ready(
-                running,
-                [name for name, service in meant.items() if service.awaited],
-                stack,
-                earlier={one.run for one in before},
-                timeout=timeout,
-                engine=engine,
-                console=console,
-            )
+        kept = [] if databases else _kept_databases(stack, before, settings=settings, engine=engine, console=console)
+        seconds = _up(stack, names, kept, before, timeout=timeout, engine=engine, console=console)
         after = engine.containers(stack.project.name)
-    changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
+        changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
+        reread = _reread(stack, changed_files, changed, names, timeout=timeout, engine=engine, console=console)
+        if settings.environment == "prod" and production.PROXY in names:
+            production.confirm(stack, settings=settings, engine=engine, console=console)
     _tell_unawaited(meant, after, console)
+    changed = tuple(sorted({*changed, *reread}))
     if changed:
         console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
     else:
         console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
+
+
+def _prepare(stack: Stack, *, settings: Settings, engine: Engine, console: Console) -> frozenset[str]:
+    """Put at the engine what production's containers read; give the paths that changed."""
+    if settings.environment != "prod":
+        return frozenset()
+    findings = production.check(stack, settings=settings, engine=engine)
+    if findings:
+        raise PreflightError(f"{stack.project.name} is not ready to be deployed", findings=findings)
+    with console.step("putting configuration and secrets where the containers read them"):
+        return production.fill_volumes(stack, settings=settings, engine=engine)
+
+
+def _kept_databases(
+    stack: Stack, before: Sequence[Container], *, settings: Settings, engine: Engine, console: Console
+) -> list[str]:
+    """Name the databases that Compose would make anew, and that shall go on as they are."""
+    made = {one.service: one.config_hash for one in before if one.state == "running"}
+    if settings.environment != "prod" or not made.keys() & set(stack.stateful):
+        return []
+    kept = production.recreated(stack, engine.hashes(stack.project), made)
+    if kept:
+        console.warn(f"{', '.join(kept)}: defined anew, left as they run; --databases makes them anew (users notice)")
+    return kept
+
+
+def _up(
+    stack: Stack,
+    names: Sequence[str],
+    kept: Sequence[str],
+    before: Sequence[Container],
+    *,
+    timeout: float,
+    engine: Engine,
+    console: Console,
+) -> float:
+    """Start services and wait for them; give the seconds it took."""
+    awaited = [name for name in names if stack.services[name].awaited]
+    earlier = {one.run for one in before}
+    if not kept:
+        with engine.up(stack.project, names) as running:
+            return wait_until_ready(
+                running, awaited, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
+            )
+    # Without dependencies Compose touches no database, and no longer waits for one-shots: they go first.
+    first = [name for name in names if stack.services[name].one_shot and stack.services[name].awaited]
+    rest = [name for name in names if name not in {*first, *kept}]
+    seconds = 0.0
+    for part in filter(None, (first, rest)):
+        with engine.up(stack.project, part, "--no-deps") as running:
+            chosen = [name for name in part if name in awaited]
+            seconds += wait_until_ready(
+                running, chosen, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
+            )
+    return seconds
+
+
+def _reread(
+    stack: Stack,
+    changed_files: frozenset[str],
+    started: Collection[str],
+    names: Collection[str],
+    *,
+    timeout: float,
+    engine: Engine,
+    console: Console,
+) -> tuple[str, ...]:
+    """Restart what ran on and reads a file that changed; of databases only say so. Give the restarted services."""
+    reading = [name for name in production.readers(stack, changed_files) if name in names and name not in started]
+    databases = [name for name in reading if name in stack.stateful]
+    if databases:
+        console.warn(
+            f"{', '.join(databases)}: new configuration, read at the next restart (inv deploy.restart --svc …)"
+        )
+    others = [name for name in reading if name not in databases and not stack.services[name].one_shot]
+    if others:
+        with console.step(f"restarting what reads a changed file: {', '.join(others)}"):
+            for _ in engine.restart(stack.project, others):
+                pass
+        wait_until_ready(None, others, stack, timeout=timeout, engine=engine, console=console)
+    return tuple(others)
 
 
 def _tell_unawaited(services: Mapping[str, Service], containers: Sequence[Container], console: Console) -> None:

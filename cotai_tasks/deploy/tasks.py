@@ -32,6 +32,45 @@ def dev(
         show_addresses(result, tools["console"])
 
 
+@task(
+    help={
+        "build": "Build our images again, even if they are there.",
+        "without": "Leave out groups, separated by commas: ai, monitoring.",
+        "databases": "Make databases anew too whose definition changed; users notice.",
+        "timeout": "Seconds to wait for the services to become healthy.",
+    }
+)
+def prod(
+    c: Context,
+    build: bool = False,
+    without: str = "",
+    databases: bool = False,
+    timeout: int = 300,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Deploy the production stack: check everything, start it, and ask it as a user does."""
+    from cotai_tasks.deploy.start import show_addresses, start
+
+    tools = open_tools(c, "prod")
+    result = start(
+        without=without, rebuild=build, databases=databases, timeout=timeout, yes=yes, dry_run=dry_run, **tools
+    )
+    if result:
+        show_addresses(result, tools["console"])
+
+
+@task(
+    positional=["service", "count"],
+    help={"service": "backend, celery-worker, celery-worker-ai or llm-service.", "count": "How many containers."},
+)
+def scale(c: Context, service: str, count: str, env: str = "", dry_run: bool = False) -> None:
+    """Run so many containers of a service, and wait until all are healthy."""
+    from cotai_tasks.deploy.scale import scale as procedure
+
+    procedure(service, count, dry_run=dry_run, **open_tools(c, env))
+
+
 @task(help={"watch": "Show it again and again, until Ctrl-C."})
 def status(c: Context, env: str = "", json: bool = False, watch: bool = False) -> None:
     """Show health, uptime, restarts, CPU and memory against limits, and ports of every container."""

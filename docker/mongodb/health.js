@@ -1,13 +1,47 @@
-// The login comes from the environment, so that it is not seen in the process list.
-db.auth(process.env.MONGO_INITDB_ROOT_USERNAME, process.env.MONGO_INITDB_ROOT_PASSWORD);
+// Secrets come from files or from the environment, so that they are not seen in the process list.
+const fs = require("fs");
 
-try {
-  rs.status();
-} catch (error) {
-  if (error.codeName !== "NotYetInitialized") throw error;
-  rs.initiate({ _id: "rs0", members: [{ _id: 0, host: "mongodb:27017" }] });
+const MARK = "/tmp/cotai-users"; // written to once the users are right; it goes with the container's /tmp
+
+function secret(name) {
+  const file = process.env[`${name}_FILE`];
+  return file ? fs.readFileSync(file, "utf8").trim() : process.env[name];
 }
 
+function startReplicaSet() {
+  try {
+    rs.status();
+  } catch (error) {
+    if (error.codeName !== "NotYetInitialized") throw error;
+    rs.initiate({ _id: "rs0", members: [{ _id: 0, host: "mongodb:27017" }] });
+  }
+}
+
+// A user as it shall be, whether it is there or not: its password is the one that is configured now.
+function keepUser(database, user, roles, credentials) {
+  const there = database.getUser(user);
+  if (there) database.updateUser(user, { roles, ...credentials });
+  else database.createUser({ user, roles, ...credentials });
+}
+
+function keepUsers() {
+  const admin = db.getSiblingDB("admin");
+  const reading = [
+    { role: "clusterMonitor", db: "admin" },
+    { role: "read", db: "local" },
+  ];
+  keepUser(admin, process.env.MONGODB_USER, [{ role: "readWrite", db: "cotai" }], { pwd: secret("MONGODB_PASSWORD") });
+  keepUser(admin, "monitor", reading, { pwd: secret("MONITOR_PASSWORD") });
+  // The exporter takes no password from a file: it shows its certificate, whose subject is its name.
+  keepUser(db.getSiblingDB("$external"), "CN=monitor", reading, {});
+  fs.writeFileSync(MARK, "");
+}
+
+db.auth(secret("MONGO_INITDB_ROOT_USERNAME"), secret("MONGO_INITDB_ROOT_PASSWORD"));
+startReplicaSet();
+
 const hello = db.hello();
+// In development the application is the root user, and MONGODB_USER is not set.
+if (hello.isWritablePrimary && process.env.MONGODB_USER && !fs.existsSync(MARK)) keepUsers();
 print(hello.isWritablePrimary ? "writable primary" : `not writable: ${JSON.stringify(hello.topologyVersion)}`);
 quit(hello.isWritablePrimary ? 0 : 1);

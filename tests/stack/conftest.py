@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from cotai_tasks.settings import Variables
+from cotai_tasks.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parents[2] / "cotai_tasks"
 
 FLOORS = (
     {"errors", "facts"},
-    {"files", "envfile", "console", "suggest"},
-    {"settings", "engine"},
-    {"stack", "testing"},
-    {"host", "task"},
+    {"files", "envfile", "variables", "console", "suggest", "tuning"},
+    {"settings", "engine", "sizing"},
+    {"stack"},
+    {"volumes"},
+    {"host", "task", "testing"},
     {"build", "db", "backup", "security", "monitor"},
     {"deploy", "validate"},
     {"doctor"},
@@ -24,7 +25,7 @@ FLOORS = (
 )
 """From the ground: a floor imports those below it. Rooms of one floor know nothing of one another."""
 
-CAPABILITIES = FLOORS[5] | FLOORS[6]
+CAPABILITIES = FLOORS[6] | FLOORS[7]
 TASKS = ("tasks", "doctor")
 """Modules that Invoke reads to list the tasks."""
 

@@ -9,10 +9,11 @@ import pytest
 
 from cotai_tasks import files
 from cotai_tasks.errors import Finding, SettingsError, UsageError
-from cotai_tasks.settings import Settings, Variables, load_settings
+from cotai_tasks.settings import Settings, load_settings
+from cotai_tasks.variables import DEVELOPMENT_SECRETS, PRODUCTION_SECRETS, Variables
 
 ROOT = Path(__file__).parents[2]
-SECRETS = {name: "x" * 20 for name, field in Variables.model_fields.items() if field.is_required()}
+SECRETS = dict.fromkeys(DEVELOPMENT_SECRETS, "x" * 20)
 
 
 @pytest.fixture
@@ -135,43 +136,97 @@ def test_a_wrong_value_is_pointed_at(project: Path, line: str, name: str, fault:
     ]
 
 
-@pytest.mark.parametrize(
-    ("value", "fault"),
-    [
-        ("", "empty"),
-        ("p@ss/word", "only letters, digits, - and _ (it becomes part of URLs)"),
-    ],
-)
-def test_a_password_fits_into_a_url(project: Path, value: str, fault: str) -> None:
-    """What would break a connection string is refused, and not repeated in the message."""
-    write(project, REDIS_PASSWORD=value)
+def test_a_password_fits_into_a_url(project: Path) -> None:
+    """What would have to be escaped in a URL is refused, with its line."""
+    write(project, REDIS_PASSWORD="p@ss/word")
     line = list(SECRETS).index("REDIS_PASSWORD") + 1
+    fault = "only letters, digits, - and _ (it becomes part of URLs)"
     assert faults(project) == [Finding(f"env/.env.development:{line} REDIS_PASSWORD", fault, "Correct the value.")]
 
 
+def test_a_missing_password_is_named(project: Path) -> None:
+    """Development has nothing but its env file."""
+    write(project, REDIS_PASSWORD=None)
+    assert faults(project) == [
+        Finding("env/.env.development REDIS_PASSWORD", "empty or missing", "Set REDIS_PASSWORD.")
+    ]
+
+
+# -- production --------------------------------------------------------------------------------------------------------
+
+
+def production(project: Path, text: str = "SERVER_NAME=cotai.example.org", **secrets: str) -> None:
+    """Write an env file for production, and a file to each secret."""
+    (project / "env/.env.production").write_text(text)
+    for name, value in secrets.items():
+        path = project / "env/secrets" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(value + "\n")
+
+
+def test_production_reads_its_secrets_from_files(project: Path) -> None:
+    """One file each; what has none is empty, and a CI runner may give it in the environment."""
+    production(project, REDIS_PASSWORD="r" * 20, ADMIN_PASSWORD="a" * 20)
+    settings = load(project, "prod", environ={"ADMIN_PASSWORD": "e" * 20})
+    found = {name: settings.variables.plain()[name] for name in PRODUCTION_SECRETS}
+    assert {name: value for name, value in found.items() if value} == {
+        "REDIS_PASSWORD": "r" * 20,
+        "ADMIN_PASSWORD": "e" * 20,
+    }
+    assert settings.secrets_folder == project / "env/secrets"
+    assert settings.server_names == ("cotai.example.org",)
+
+
 @pytest.mark.parametrize(
-    ("value", "fault"),
+    ("value", "fault", "cure"),
     [
-        ("redis-development", "a placeholder, not a secret"),
-        ("change-me-please-now-1", "a placeholder, not a secret"),
-        ("short", "shorter than 16 characters"),
+        ("redis-development", "a placeholder, not a secret", "Set a random value of your own."),
+        ("change-me-please-now-1", "a placeholder, not a secret", "Set a random value of your own."),
+        ("short", "shorter than 16 characters", "Set a random value of your own."),
+        ("p@ss/word-of-some-length", "only letters, digits, - and _ (it becomes part of URLs)", "Correct the value."),
     ],
 )
-def test_production_wants_real_passwords(project: Path, value: str, fault: str) -> None:
+def test_production_wants_real_passwords(project: Path, value: str, fault: str, cure: str) -> None:
     """What is fine in development is refused in production."""
-    write(project, REDIS_PASSWORD=value)
-    write(project, REDIS_PASSWORD=value, name="env/.env.production")
+    write(project, REDIS_PASSWORD="redis-development")
     load(project)
-    line = list(SECRETS).index("REDIS_PASSWORD") + 1
-    where = f"env/.env.production:{line} REDIS_PASSWORD"
-    assert faults(project, "prod") == [Finding(where, fault, "Set a random value of your own.")]
+    production(project, REDIS_PASSWORD=value)
+    assert faults(project, "prod") == [Finding("env/secrets/REDIS_PASSWORD", fault, cure)]
+
+
+def test_a_secret_in_the_env_file_is_refused(project: Path) -> None:
+    """Env files are copied and mailed; secrets stay in files of their own."""
+    production(project, f"SERVER_NAME=a.example.org\nREDIS_PASSWORD={'x' * 20}")
+    assert faults(project, "prod") == [
+        Finding(
+            "env/.env.production:2 REDIS_PASSWORD",
+            "a secret, which does not belong here",
+            "Remove it; inv security.secrets makes one.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("", "missing"),
+        ("SERVER_NAME=Not_A_Host", "must be host names in small letters, separated by blanks"),
+        ("SERVER_NAME=a.org\nPROBE_SUBNET=8.8.8.0/24", "must be a private network"),
+        ("SERVER_NAME=a.org\nPROBE_SUBNET=10.0.0.1/24", "must be an IPv4 network such as 10.255.255.0/28"),
+        ("SERVER_NAME=a.org\nCOTAI_SIZE=huge", "input should be 'small', 'medium' or 'large'"),
+    ],
+)
+def test_production_knows_its_own_faults(project: Path, line: str, fault: str) -> None:
+    """What only production has is checked as well."""
+    production(project, line)
+    assert fault in [one.fault for one in faults(project, "prod")]
 
 
 def test_everything_wrong_is_told_at_once(project: Path) -> None:
     """The file's own faults, and a wrong variable in each layer, and what only shows in comparison: in one run."""
     lines = "LLM_MODELL=x\r\nLLM_MODELL=y\nS3_PORT=9090\nAPP_CONTEXT=/nowhere"
     name = "env/.env.production"
-    write(project, lines, name=name, REDIS_PASSWORD=None, ADMIN_PASSWORD="short")
+    production(project, lines, ADMIN_PASSWORD="short")
     found = faults(
         project,
         "prod",
@@ -179,19 +234,18 @@ def test_everything_wrong_is_told_at_once(project: Path) -> None:
         overrides={"LOG_LEVLE": "INFO"},
         environ={"BACKEND_PORT": "many"},
     )
-    admin = list(SECRETS).index("ADMIN_PASSWORD")
     assert sorted(str(one) for one in found) == sorted(
         [
-            f"{name}:{LINE - 1}: Windows line ends (CRLF). Convert it: sed -i 's/\\r$//' {name}",
-            f"{name}:{LINE} LLM_MODELL: already set on line {LINE - 1}. Keep one.",
+            f"{name}:1: Windows line ends (CRLF). Convert it: sed -i 's/\\r$//' {name}",
+            f"{name}:2 LLM_MODELL: already set on line 1. Keep one.",
             "cotai.project: 'My Stack' is no Compose project name. Use a-z, 0-9, - and _ only.",
             f"environment variable BACKEND_PORT: {NOT_A_NUMBER}. Correct the value.",
-            f"{name} REDIS_PASSWORD: missing. Add a line REDIS_PASSWORD=… (see env/.env.development).",
-            f"{name}:{LINE - 1} LLM_MODELL: unknown variable. Did you mean LLM_MODEL?",
+            f"{name} SERVER_NAME: missing. Set the name that users type: SERVER_NAME=cotai.example.org",
+            f"{name}:1 LLM_MODELL: unknown variable. Did you mean LLM_MODEL?",
             "cotai.variables.LOG_LEVLE: unknown variable. Did you mean LOG_LEVEL?",
-            f"{name}:{LINE + 1} S3_PORT: port 9090 is also PROMETHEUS_PORT. Give each service its own port.",
-            f"{name}:{admin} ADMIN_PASSWORD: shorter than 16 characters. Set a random value of your own.",
-            f"{name}:{LINE + 2} APP_CONTEXT: no such folder: /nowhere. Name the folder that holds the code.",
+            f"{name}:3 S3_PORT: port 9090 is also PROMETHEUS_PORT. Give each service its own port.",
+            "env/secrets/ADMIN_PASSWORD: shorter than 16 characters. Set a random value of your own.",
+            f"{name}:4 APP_CONTEXT: no such folder: /nowhere. Name the folder that holds the code.",
         ]
     )
 

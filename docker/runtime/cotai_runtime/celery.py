@@ -2,16 +2,22 @@
 
 A worker that hangs or has lost its broker stops sending heartbeats, a scheduler that hangs stops ticking, and one that
 has lost its broker is asked in vain: the files grow old, and the health check sees it. The application needs no change.
+
+No restart policy restarts what is unhealthy but alive. So each sign of life winds up an alarm; when it goes off, the
+process prints where it hangs and ends, and the restart policy does the rest. It is a timer of the operating system's own
+kind: it goes off even if the hanging code never lets Python's other threads run.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
-from celery.signals import beat_init, heartbeat_sent, worker_ready
+from celery.signals import beat_init, heartbeat_sent, worker_ready, worker_shutting_down
 from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
@@ -20,12 +26,24 @@ if TYPE_CHECKING:
 WORKER_HEARTBEAT = Path("/tmp/celery-worker.heartbeat")  # noqa: S108 - a file of this container alone
 BEAT_HEARTBEAT = Path("/tmp/celery-beat.heartbeat")  # noqa: S108
 
+PATIENCE_S = 120
+"""Of the alarm: far longer than any restart of a broker."""
+
 app = find_app(os.environ["CELERY_APP"])
+# With REMAP_SIGTERM=SIGQUIT: how long a stop waits for tasks before it gives them back to their queue.
+if seconds := os.environ.get("CELERY_SOFT_SHUTDOWN_S"):
+    app.conf.worker_soft_shutdown_timeout = float(seconds)
 
 
 def worker_lives(**_: object) -> None:
     """Note that the worker's event loop runs; Celery sends a heartbeat to its broker every 2 seconds."""
     WORKER_HEARTBEAT.touch()
+    faulthandler.dump_traceback_later(PATIENCE_S, file=sys.__stderr__, exit=True)
+
+
+def worker_leaves(**_: object) -> None:
+    """Let a worker that was told to stop finish what it holds: it sends no more heartbeats."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 def broker_answers() -> bool:
@@ -44,6 +62,7 @@ def watch_scheduler(sender: Service, **_: object) -> None:
 
     def tick_and_note() -> float:
         pause: float = tick()
+        faulthandler.dump_traceback_later(PATIENCE_S, file=sys.__stderr__, exit=True)
         if broker_answers():
             BEAT_HEARTBEAT.touch()
         return pause
@@ -53,4 +72,5 @@ def watch_scheduler(sender: Service, **_: object) -> None:
 
 worker_ready.connect(worker_lives)
 heartbeat_sent.connect(worker_lives)
+worker_shutting_down.connect(worker_leaves)
 beat_init.connect(watch_scheduler)

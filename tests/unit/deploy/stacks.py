@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from cotai_tasks.facts import Project
-from cotai_tasks.settings import Settings, Variables
+from cotai_tasks.settings import Settings
 from cotai_tasks.stack import Service, Stack
+from cotai_tasks.variables import DEVELOPMENT_SECRETS, Variables
 
 SECRET = SecretStr("a-secret-value")
 
@@ -37,6 +38,7 @@ def stack(*services: Service, **changes: Any) -> Stack:  # noqa: ANN401 - any fi
         "source": "upstream",
         "services": {one.name: one for one in services},
         "left_out": {},
+        "reasons": {},
         "variables": {},
         "formats": {},
     }
@@ -44,7 +46,7 @@ def stack(*services: Service, **changes: Any) -> Stack:  # noqa: ANN401 - any fi
 
 
 def settings(**changes: Any) -> Settings:  # noqa: ANN401 - any variable
-    passwords = {name: SECRET for name, field in Variables.model_fields.items() if field.is_required()}
+    passwords = dict.fromkeys(DEVELOPMENT_SECRETS, SECRET)
     fields: dict[str, Any] = {
         "environment": "dev",
         "project": "cotai",

@@ -1,0 +1,75 @@
+"""Renewing the certificate while there is time to mend what fails."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cotai_tasks.errors import CertificateError, UsageError
+from cotai_tasks.security.certs import Way, certs
+from cotai_tasks.security.installed import SOON, Installed, read_installed
+from cotai_tasks.security.pem import covers
+from cotai_tasks.stack import open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.settings import Settings
+
+_SHARE = 3
+"""A certificate is renewed once a third of its life is left: 30 of 90 days, which leaves ten before it is a worry."""
+
+
+def renew(
+    *, force: bool, dry_run: bool = False, settings: Settings, engine: Engine, console: Console
+) -> Installed | None:
+    """Renew the certificate the way it was got, if it is due; None when there was nothing to do.
+
+    Raises `CertificateError` when there is none, when it could not be had, or when only a person can bring a new one
+    and little time is left.
+    """
+    if settings.environment == "dev":
+        raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
+    installed = read_installed(open_stack(settings, engine), engine)
+    if not installed:
+        raise CertificateError(
+            f"{settings.stack_name} has no certificate to renew",
+            cure="Get the first one: inv security.certs --self-signed, --acme, or --cert FILE --key FILE.",
+        )
+    now = datetime.now(UTC)
+    reason = "--force" if force else why_due(installed, settings.server_names, now)
+    if not reason:
+        console.done(f"nothing to do: {', '.join(installed.names)} is valid for {days_left(installed, now)} days more")
+        return None
+    if installed.method == "files":
+        _ask_for_another(installed, now, console)
+        return None
+    # The terms of service were agreed to when the first one was got, and so was the rehearsal passed.
+    way = Way(installed.method, rehearse=False)
+    console.say(f"renewing: {reason}")
+    return certs(way, yes=True, dry_run=dry_run, settings=settings, engine=engine, console=console)
+
+
+def why_due(installed: Installed, names: Sequence[str], now: datetime) -> str:
+    """Say why a certificate must be renewed; nothing while it is good for longer than a third of its life."""
+    if missing := [name for name in names if not any(covers(pattern, name) for pattern in installed.names)]:
+        return f"SERVER_NAME has {', '.join(missing)}, the certificate has not"
+    if installed.left(now) <= installed.lifetime / _SHARE:
+        return f"{max(days_left(installed, now), 0)} days are left"
+    return ""
+
+
+def days_left(installed: Installed, now: datetime) -> int:
+    """Count the whole days until the end; negative once it is over."""
+    return installed.left(now) // timedelta(days=1)
+
+
+def _ask_for_another(installed: Installed, now: datetime, console: Console) -> None:
+    left = days_left(installed, now)
+    ending = f"the certificate of {installed.issuer} ends on {installed.not_after:%Y-%m-%d} ({left} days)"
+    cure = f"Whoever got it from {installed.issuer} brings the next: inv security.certs --cert FILE --key FILE."
+    if left < SOON:
+        raise CertificateError(ending, cure=cure)
+    console.warn(f"{ending}. {cure}")

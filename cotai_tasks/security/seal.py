@@ -1,0 +1,184 @@
+"""Production's env file and secrets as one encrypted file that may be committed: readable with `age` alone.
+
+age --decrypt --identity KEY env/sealed/prod.tar.age | tar --extract --verbose
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyrage
+
+from cotai_tasks.envfile import read_env_file
+from cotai_tasks.errors import Finding, RefusedError, SettingsError, UsageError
+from cotai_tasks.security.secrets import require_production
+from cotai_tasks.security.store import Store, require_fit
+from cotai_tasks.settings import FILE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.settings import Settings
+
+SEALED = "env/sealed/prod.tar.age"
+RECIPIENTS = "env/recipients.txt"
+_ENV_FILE = FILE_NAMES["prod"]
+_IN_ARCHIVE = "env/secrets"
+"""Where the secrets are in the archive, wherever the folder is on this host."""
+_STATE = "sealed.json"
+"""In the store: what was sealed last, and for whom. An encrypted file does not tell."""
+
+
+@dataclass(frozen=True)
+class Unsealed:
+    """What `unseal` did with each file, by its path in the archive."""
+
+    restored: tuple[str, ...]
+    same: tuple[str, ...]
+    different: tuple[str, ...]
+    """Left as they were, unless they were to be replaced."""
+
+
+def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings, console: Console) -> Path:
+    """Encrypt the env file and the secrets for the recipients; give the file."""
+    require_production(settings)
+    target, store = settings.directory / SEALED, Store(settings.secrets_folder)
+    named = _recipients(recipients, settings.directory)
+    keys = [_recipient(one) for one in named]
+    content = pack(settings.directory / _ENV_FILE, store)
+    state = {"content": hashlib.sha256(content).hexdigest(), "recipients": sorted(named), "file": _digest(target)}
+    if json.loads(store.text(_STATE) or "{}") == state:
+        console.done(f"nothing to do: {SEALED} holds all this for the same recipients")
+        return target
+    if dry_run:
+        console.say(
+            f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {len(keys)} recipients"
+        )
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Store(target.parent).write(target.name, pyrage.encrypt(content, keys))
+    store.write(_STATE, json.dumps(state | {"file": _digest(target)}).encode())
+    console.done(f"sealed for {len(keys)} recipients: git add {SEALED}, then commit it")
+    return target
+
+
+def unseal(*, identity: str, yes: bool = False, directory: Path, console: Console) -> Unsealed:
+    """Restore what is missing of the sealed file; what differs is replaced after a question only."""
+    source = directory / SEALED
+    if not source.is_file():
+        raise UsageError(f"{SEALED}: no such file in {directory}", cure="inv security.seal makes it.")
+    try:
+        content = pyrage.decrypt(source.read_bytes(), [_identity(Path(identity).expanduser())])
+    except (pyrage.DecryptError, OSError) as error:
+        raise SettingsError(
+            f"{SEALED} was not sealed for {identity}, or is damaged",
+            cure="Name the right --identity, or fetch it again.",
+        ) from error
+    files = _placed(unpack(content), directory)
+    same, missing, different = [], [], []
+    for name, (path, wanted) in files.items():
+        found = path.read_bytes() if path.is_file() else None
+        (same if found == wanted else missing if found is None else different).append(name)
+    replaced = _replaceable(different, yes=yes, console=console)
+    for name in [*missing, *replaced]:
+        path, wanted = files[name]
+        require_fit(path.parent) if _ENV_FILE != name else None
+        Store(path.parent).write(path.name, wanted)
+        console.say(f"  restored {name}")
+    if not (missing or replaced):
+        console.done(f"nothing to do: {len(same)} files are as they were sealed")
+    return Unsealed((*missing, *replaced), tuple(same), tuple(different))
+
+
+def pack(env_file: Path, store: Store) -> bytes:
+    """Put the env file and every secret into a tar archive; the same files give the same bytes."""
+    require_fit(store.folder)
+    paths = {f"{_IN_ARCHIVE}/{name}": path for name, path in store.files().items() if name != _STATE}
+    paper = io.BytesIO()
+    with tarfile.open(fileobj=paper, mode="w") as archive:
+        for name, path in {_ENV_FILE: env_file, **paths}.items():
+            raw = path.read_bytes()
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(raw), 0o600
+            archive.addfile(member, io.BytesIO(raw))
+    return paper.getvalue()
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Read the files of an archive; raise `SettingsError` for a path that leads elsewhere, a link or a device."""
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            path = PurePosixPath(member.name)
+            inside = path == PurePosixPath(_ENV_FILE) or path.is_relative_to(_IN_ARCHIVE)
+            file = archive.extractfile(member) if member.isreg() else None
+            if not inside or ".." in path.parts or file is None:
+                raise SettingsError(f"{SEALED}: {member.name} does not belong there", cure="Nothing was restored.")
+            found[member.name] = file.read()
+    return found
+
+
+def _placed(files: Mapping[str, bytes], directory: Path) -> dict[str, tuple[Path, bytes]]:
+    """Say where each file belongs on this host: the env file itself names the folder of the secrets."""
+    own = directory / _ENV_FILE
+    text = files[_ENV_FILE] if _ENV_FILE in files else own.read_bytes()
+    folder = directory / Path(_secrets_folder(text)).expanduser()
+    return {
+        name: (own if name == _ENV_FILE else folder / PurePosixPath(name).relative_to(_IN_ARCHIVE), raw)
+        for name, raw in files.items()
+    }
+
+
+def _secrets_folder(env_file: bytes) -> str:
+    lines = (line.partition("=") for line in env_file.decode().splitlines())
+    return next((value.strip("'\" ") for name, _, value in lines if name == "COTAI_SECRETS" and value), _IN_ARCHIVE)
+
+
+def _replaceable(different: Sequence[str], *, yes: bool, console: Console) -> Sequence[str]:
+    if not different:
+        return ()
+    console.warn(f"other than sealed on this host: {', '.join(different)}")
+    console.confirm(f"Replace {len(different)} files with the sealed ones?", yes=yes)
+    return different
+
+
+def _recipients(given: Sequence[str], directory: Path) -> list[str]:
+    listed = directory / RECIPIENTS
+    lines = listed.read_text().splitlines() if not given and listed.is_file() else given
+    named = list(dict.fromkeys(one for line in lines if (one := line.strip()) and not one.startswith("#")))
+    if not named:
+        cure = f"Name --recipient age1… (age-keygen makes one) or ssh-ed25519 …, or list them in {RECIPIENTS}."
+        raise UsageError("no recipient: nobody could open it", cure=cure)
+    return named
+
+
+def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
+    kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
+    try:
+        return kind.from_str(text)
+    except pyrage.RecipientError as error:
+        raise UsageError(f"--recipient {text}: {error}", cure="It begins with age1, ssh-ed25519 or ssh-rsa.") from error
+
+
+def _identity(path: Path) -> pyrage.x25519.Identity | pyrage.ssh.Identity:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--identity {path}: {error.strerror}", cure="Name the file with the private key.") from error
+    lines = [line for line in raw.decode(errors="replace").splitlines() if line.startswith("AGE-SECRET-KEY-")]
+    try:
+        return pyrage.x25519.Identity.from_str(lines[0]) if lines else pyrage.ssh.Identity.from_buffer(raw)
+    except pyrage.IdentityError as error:
+        raise UsageError(f"--identity {path}: not a private key of age or SSH", cure="age-keygen makes one.") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

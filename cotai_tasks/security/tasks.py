@@ -1,0 +1,80 @@
+"""Certificates and secrets of production."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cotai_tasks.task import open_console, open_settings, open_tools, task
+
+if TYPE_CHECKING:
+    from invoke.context import Context
+
+_ENV = "Which stack; only prod has TLS."
+
+
+@task(
+    help={
+        "env": _ENV,
+        "self_signed": "Sign one with a local authority, for a host that the world does not see.",
+        "acme": "Get one from ACME_DIRECTORY (Let's Encrypt).",
+        "cert": "Install this chain (PEM): the server's certificate first, then the authorities'.",
+        "key": "The private key of --cert (PEM, without a passphrase).",
+        "staging": "Rehearse with Let's Encrypt's staging server first.",
+    }
+)
+def certs(  # noqa: PLR0913, PLR0917 - a flag each
+    c: Context,
+    self_signed: bool = False,
+    acme: bool = False,
+    cert: str = "",
+    key: str = "",
+    staging: bool = True,
+    yes: bool = False,
+    env: str = "prod",
+    dry_run: bool = False,
+) -> None:
+    """Get a TLS certificate for SERVER_NAME, check it, install it, and see nginx serve it."""
+    from cotai_tasks.security.certs import certs as procedure
+    from cotai_tasks.security.certs import choose_way
+
+    way = choose_way(self_signed=self_signed, acme=acme, chain_file=cert, key_file=key, rehearse=staging)
+    procedure(way, yes=yes, dry_run=dry_run, **open_tools(c, env))
+
+
+@task(help={"env": _ENV})
+def certs_status(c: Context, env: str = "prod", json: bool = False) -> None:
+    """Show the installed certificate: names, issuer, days left, and whether nginx serves it."""
+    from cotai_tasks.security.certs_status import certificate_status, show_certificate
+
+    tools = open_tools(c, env)
+    status = certificate_status(settings=tools["settings"], engine=tools["engine"])
+    show_certificate(status, as_json=json, console=tools["console"])
+
+
+@task(
+    help={
+        "env": _ENV,
+        "force": "Renew now, however long the certificate is still valid.",
+        "timer": "Print a systemd timer and a line for cron that renew by themselves.",
+        "install_timer": "Install that systemd timer on this host (as root).",
+    }
+)
+def renew(
+    c: Context,
+    force: bool = False,
+    timer: bool = False,
+    install_timer: bool = False,
+    env: str = "prod",
+    dry_run: bool = False,
+) -> None:
+    """Renew the certificate once a third of its life is left, without dropping a connection."""
+    from cotai_tasks.security.renew import renew as procedure
+    from cotai_tasks.security.timer import install_timer as install
+    from cotai_tasks.security.timer import schedule, show_schedule
+
+    if timer:
+        show_schedule(schedule(open_settings(c, env, None)), open_console())
+    elif install_timer:
+        install(schedule(open_settings(c, env, None)), open_console())
+    else:
+        procedure(force=force, dry_run=dry_run, **open_tools(c, env))

@@ -1,0 +1,11 @@
+# shellcheck shell=sh
+# Sourced. secret NAME prints what the file NAME_FILE holds, else the variable NAME: production has files, development
+# the environment.
+secret() {
+    eval "file=\${$1_FILE:-}"
+    if [ -n "$file" ]; then
+        cat "$file"
+    else
+        eval "printf '%s\n' \"\${$1:-}\""
+    fi
+}

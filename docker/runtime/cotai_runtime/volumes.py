@@ -1,0 +1,76 @@
+"""Puts files into volumes, and reads them: what a container needs reaches it through the engine, wherever that runs.
+
+    python -m cotai_runtime.volumes put FOLDER…   < tar     prints the paths that changed
+    python -m cotai_runtime.volumes get FOLDER    > tar
+
+A folder is `VOLUME/NAME`; `put` makes each just what the archive holds. Each file is complete before it has its name,
+and a file that is the same already is not touched. It runs as root, the only one who can give files to other users.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path("/volumes")
+
+
+def put(folders: list[str], archive: tarfile.TarFile, root: Path = ROOT) -> list[str]:
+    """Make the folders hold what the archive does; give the paths of the files that are new, other, or gone."""
+    changed, wanted = [], set()
+    for member in archive:
+        path = Path(member.name)
+        if ".." in path.parts or not any(path.is_relative_to(folder) for folder in folders):
+            sys.exit(f"{member.name}: not in {' '.join(folders)}")
+        wanted.add(path)
+        if _write(root / path, archive.extractfile(member).read(), member):
+            changed.append(str(path))
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder).chmod(0o755)
+        for path in sorted(path.relative_to(root) for path in (root / folder).rglob("*") if not path.is_dir()):
+            if path not in wanted:
+                (root / path).unlink()
+                changed.append(str(path))
+    return changed
+
+
+def _write(path: Path, content: bytes, member: tarfile.TarInfo) -> bool:
+    """Write a file as the archive says; tell whether it is another than before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        found = path.stat()
+        if (path.read_bytes(), found.st_uid, found.st_mode & 0o7777) == (content, member.uid, member.mode):
+            return False
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(content)
+        os.fchown(file.fileno(), member.uid, member.uid)
+        os.fchmod(file.fileno(), member.mode)
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return True
+
+
+def get(folder: str, archive: tarfile.TarFile, root: Path = ROOT) -> None:
+    """Add every file of a folder to the archive; a folder that is not there has none."""
+    if (root / folder).is_dir():
+        for path in sorted(path for path in (root / folder).rglob("*") if path.is_file()):
+            archive.add(path, str(path.relative_to(root)))
+
+
+def main(command: str, *folders: str) -> None:
+    """Put or get."""
+    if command == "put":
+        with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())) as archive:
+            sys.stdout.writelines(f"{path}\n" for path in put(list(folders), archive))
+    else:
+        with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+            get(folders[0], archive)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,93 @@
+"""Files that are put into volumes: what the helper container does with them, on a folder of this host."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cotai_tasks.facts import Project
+from cotai_tasks.stack import Stack
+from cotai_tasks.testing import FakeEngine
+from cotai_tasks.volumes import VolumeFile, get_folder, pack, put_folders
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docker/runtime"))
+from cotai_runtime import volumes as helper
+
+ME = os.getuid()
+
+
+def put(root: Path, folders: dict[str, dict[str, VolumeFile]], *named: str) -> list[str]:
+    with tarfile.open(fileobj=io.BytesIO(pack(folders))) as archive:
+        return helper.put(list(named or folders), archive, root)
+
+
+def text(content: str, mode: int = 0o400) -> VolumeFile:
+    return VolumeFile(content.encode(), uid=ME, mode=mode)
+
+
+def tree(root: Path) -> dict[str, tuple[str, int]]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): (path.read_text(), path.stat().st_mode & 0o777) for path in files}
+
+
+def test_a_folder_holds_just_what_was_put(tmp_path: Path) -> None:
+    """New files come, others change, those left out go; only what differs is told and touched."""
+    first = {"config/a": {"same": text("1"), "other": text("1"), "old/deep": text("1")}, "secrets/b": {"k": text("s")}}
+    assert sorted(put(tmp_path, first)) == ["config/a/old/deep", "config/a/other", "config/a/same", "secrets/b/k"]
+    untouched = (tmp_path / "config/a/same").stat().st_ino
+    assert put(tmp_path, {"config/a": {"same": text("1"), "other": text("2"), "new": text("1", 0o555)}}) == [
+        "config/a/other",
+        "config/a/new",
+        "config/a/old/deep",
+    ]
+    assert (tmp_path / "config/a/same").stat().st_ino == untouched
+    assert tree(tmp_path) == {
+        "config/a/same": ("1", 0o400),
+        "config/a/other": ("2", 0o400),
+        "config/a/new": ("1", 0o555),
+        "secrets/b/k": ("s", 0o400),
+    }
+
+
+def test_a_changed_mode_is_a_change(tmp_path: Path) -> None:
+    """A secret that became readable for others is put right again."""
+    put(tmp_path, {"secrets/b": {"k": text("s")}})
+    (tmp_path / "secrets/b/k").chmod(0o444)
+    assert put(tmp_path, {"secrets/b": {"k": text("s")}}) == ["secrets/b/k"]
+    assert tree(tmp_path) == {"secrets/b/k": ("s", 0o400)}
+
+
+@pytest.mark.parametrize("path", ["../../etc", "config/../../etc", "/etc"])
+def test_nothing_is_written_elsewhere(tmp_path: Path, path: str) -> None:
+    """An archive that reaches out of its folders is refused before it is read on."""
+    with pytest.raises(SystemExit, match="not in config/a"):
+        put(tmp_path, {path: {"passwd": text("x")}}, "config/a")
+    assert tree(tmp_path) == {}
+
+
+def test_what_was_put_is_given_back(tmp_path: Path) -> None:
+    """Files in folders of their own too; a folder that is not there is an empty one."""
+    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("2")}})
+    for folder, names in {"config/a": ["config/a/deep/y", "config/a/x"], "config/none": []}.items():
+        paper = io.BytesIO()
+        with tarfile.open(fileobj=paper, mode="w") as archive:
+            helper.get(folder, archive, tmp_path)
+        paper.seek(0)
+        with tarfile.open(fileobj=paper) as archive:
+            assert archive.getnames() == names
+
+
+def test_the_tool_speaks_to_the_helper() -> None:
+    """What is put under a folder comes back from it, and only what changed is told."""
+    engine = FakeEngine()
+    stack = Stack(Project("x", Path(), (), (), Path(), frozenset()), "offline", {}, {}, {}, {}, {})
+    files = {"proxy/certs": {"privkey.pem": VolumeFile(b"key", 101, 0o400), "chain.pem": VolumeFile(b"chain")}}
+    assert put_folders(stack, engine, files) == {"proxy/certs/privkey.pem", "proxy/certs/chain.pem"}
+    assert put_folders(stack, engine, files) == frozenset()
+    assert get_folder(stack, engine, "proxy/certs") == {"privkey.pem": b"key", "chain.pem": b"chain"}
+    assert get_folder(stack, engine, "proxy/none") == {}
