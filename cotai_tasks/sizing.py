@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cotai_tasks.tuning import mongodb_cache_gb, pool_size, redis_maxmemory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 Size = Literal["small", "medium", "large"]
 
@@ -129,9 +129,9 @@ class Plan:
         """Bytes that all containers may use together."""
         return sum(one.memory * one.replicas for one in self.limits.values()) * 2**20
 
-    def compose(self) -> dict[str, Any]:
-        """Give the limits as a Compose file that is laid over the others."""
-        return {"services": {name: _compose(one) for name, one in self.limits.items()}}
+    def compose(self, services: Collection[str]) -> dict[str, Any]:
+        """Give the limits of these services as a Compose file that is laid over the others."""
+        return {"services": {name: _compose(one) for name, one in self.limits.items() if name in services}}
 
     def variables(self) -> dict[str, str]:
         """Give what follows from the limits, by the names that the Compose files interpolate."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 import requests
+import yaml
 
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
 from cotai_tasks.facts import Project
@@ -142,7 +143,7 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     sizes = size_plan(settings, engine) if settings.environment == "prod" else None
     if sizes:
         variables |= sizes.variables()
-        files = (*files, _write(settings.stack_name, "sizes.json", json.dumps(sizes.compose())))
+        files = (*files, _write(settings.stack_name, "sizes.json", json.dumps(sizes.compose(_services(files)))))
     project = Project(
         name=settings.stack_name,
         directory=settings.home,
@@ -339,6 +340,11 @@ def _compose_files(settings: Settings) -> tuple[Path, ...]:
         if not path.is_file():
             raise UsageError(f"this version has no {settings.environment} stack ({path.name} is missing)")
     return files
+
+
+def _services(files: Collection[Path]) -> set[str]:
+    """Name the services that the Compose files define: a limit alone would define another."""
+    return {name for file in files for name in yaml.load(file.read_text(), yaml.CSafeLoader).get("services") or {}}
 
 
 def _remove_leftovers() -> None:

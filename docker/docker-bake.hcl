@@ -3,6 +3,7 @@
 # The variables are those of the env file; the environment sets them.
 
 variable "PYTHON_IMAGE" { default = "python:3.13-slim" }
+variable "NGINX_IMAGE" { default = "nginx:1.30.4" }
 variable "COTAI_REPOSITORY" { default = "cotai" }
 variable "COTAI_TAG" { default = "dev" }
 variable "COTAI_VERSION" { default = "dev" }
@@ -18,7 +19,7 @@ variable "RUNTIME_PACKAGES" { default = "" }
 variable "BUILD_CA_FILE" { default = "" }
 
 group "default" {
-  targets = ["development", "production", "celery-worker", "celery-beat", "llm-processor", "flower"]
+  targets = ["development", "production", "celery-worker", "celery-beat", "llm-processor", "flower", "nginx"]
 }
 
 target "stage" {
@@ -49,6 +50,22 @@ target "stage" {
     "org.opencontainers.image.version" = COTAI_VERSION
   }
   # Attestations would turn a local image into an index that the engine's own store does not hold.
+  attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
+  output = ["type=docker"]
+}
+
+# The way in, with its configuration.
+target "nginx" {
+  context = "nginx"
+  args = {
+    NGINX_IMAGE   = NGINX_IMAGE
+    COTAI_VERSION = COTAI_VERSION
+  }
+  tags = ["${COTAI_REPOSITORY}/nginx:${COTAI_TAG}"]
+  labels = {
+    "org.opencontainers.image.title"   = "CotAi nginx"
+    "org.opencontainers.image.version" = COTAI_VERSION
+  }
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]
   output = ["type=docker"]
 }

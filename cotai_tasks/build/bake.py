@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 OWNER_LABEL = "cotai.repository"
 """Marks an image as ours, so that `build.prune` knows it once it has lost its tag."""
 
+BASES = ("PYTHON_IMAGE", "NGINX_IMAGE")
+"""The variables that name what our images are built on."""
+
 _NO_ENTITLEMENTS = {"BUILDX_BAKE_ENTITLEMENTS_FS": "0"}
 """The bake files are ours: no question whether they may read the application's folder (Buildx 0.19 and later ask)."""
 
@@ -50,6 +53,11 @@ class Targets:
     def tag(self, name: str) -> str:
         """Give the image that a target makes."""
         return str(self.known[name]["tags"][0])
+
+    def base(self, name: str) -> str:
+        """Give the upstream image that a target is built on."""
+        arguments = self.known[name]["args"]
+        return str(next(arguments[variable] for variable in BASES if variable in arguments))
 
 
 def stages_bake(settings: Settings, source: Source, **changes: str) -> Bake:

@@ -62,14 +62,13 @@ def build_images(
     targets = read_targets(stages_bake(settings, source), "stage", engine=engine)
     chosen = choose_stages(stages, targets)
     images = tuple(targets.tag(name) for name in chosen)
+    bases = sorted({targets.base(name) for name in chosen})
     if dry_run:
-        base = stages_bake(settings, source).variables["PYTHON_IMAGE"]
-        console.say(f"would build {', '.join(images)} from {base} ({source}: {why})")
+        console.say(f"would build {', '.join(images)} from {', '.join(bases)} ({source}: {why})")
         return BuildResult(images, 0, 0, 0.0)
     if source == "offline":
         console.say(f"images come from docker/offline: {why}")
-        base = settings.offline_images["PYTHON_IMAGE"]
-        make_offline([base], settings=settings, engine=engine, console=console)
+        make_offline(bases, settings=settings, engine=engine, console=console)
     return _build(chosen, images, source, settings=settings, engine=engine, console=console, no_cache=no_cache)
 
 
@@ -78,24 +77,35 @@ def ensure_images(stack: Stack, *, rebuild: bool, settings: Settings, engine: En
 
     What was fetched before an error stays, and a second run goes on from there.
     """
-    wanted = {one.image for one in stack.services.values()} | {stack.variables["PYTHON_IMAGE"]}
+    images = {one.image for one in stack.services.values()}
+    own = {image for image in images if is_own(image, settings)}
+    wanted = images | {stack.variables["PYTHON_IMAGE"]} | {stack.variables[_base(image)] for image in own}
     present = set(engine.images(*sorted(wanted)))
-    own = {image for image in wanted if is_own(image, settings)}
     missing = sorted(wanted - own - present)
     built: tuple[str, ...] = ()
     if stack.source == "offline" and missing:
         built = make_offline(missing, settings=settings, engine=engine, console=console).built
     pulled = pull_images([image for image in missing if image not in built], engine=engine, console=console)
-    images = tuple(sorted(own if rebuild else own - present))
-    if images:
-        names = [image.rpartition("/")[2].rpartition(":")[0] for image in images]
-        _build(names, images, stack.source, settings=settings, engine=engine, console=console)
-    return EnsureResult((*built, *images), pulled, len(wanted) - len(built) - len(pulled) - len(images))
+    ours = tuple(sorted(own if rebuild else own - present))
+    if ours:
+        names = [_stage(image) for image in ours]
+        _build(names, ours, stack.source, settings=settings, engine=engine, console=console)
+    return EnsureResult((*built, *ours), pulled, len(wanted) - len(built) - len(pulled) - len(ours))
 
 
 def is_own(image: str, settings: Settings) -> bool:
     """Tell whether an image is one of our stages."""
     return image.startswith(f"{settings.variables.COTAI_REPOSITORY}/")
+
+
+def _stage(image: str) -> str:
+    """Give the name that the bake file has for an image of ours."""
+    return image.rpartition("/")[2].rpartition(":")[0]
+
+
+def _base(image: str) -> str:
+    """Give the variable that names what an image of ours is built on."""
+    return "NGINX_IMAGE" if _stage(image) == "nginx" else "PYTHON_IMAGE"
 
 
 def choose_stages(stages: Iterable[str], targets: Targets) -> list[str]:

@@ -59,14 +59,17 @@ class RebuildReport:
 
 def measure_sizes(*, settings: Settings, engine: Engine, console: Console) -> SizeReport:
     """Measure what is built, and build the naive image to compare with when it is missing."""
-    targets = read_targets(stages_bake(settings, known_source(settings, engine)), engine=engine)
-    found = engine.images(*(targets.tag(name) for name in targets.default))
+    bake = stages_bake(settings, known_source(settings, engine))
+    targets = read_targets(bake, engine=engine)
+    # Nginx is no Python application: it has nothing to be compared with.
+    stages = [name for name in targets.default if targets.base(name) == bake.variables["PYTHON_IMAGE"]]
+    found = engine.images(*(targets.tag(name) for name in stages))
     if not found:
         raise PreflightError("no image was built that could be measured", cure="inv build.all")
     naive = _naive_size(settings=settings, engine=engine, console=console)
     return compare_sizes(
-        {name: found[tag].size for name in targets.default if (tag := targets.tag(name)) in found},
-        {name: targets.tag(name) for name in targets.default},
+        {name: found[tag].size for name in stages if (tag := targets.tag(name)) in found},
+        {name: targets.tag(name) for name in stages},
         naive,
     )
 

@@ -1,7 +1,7 @@
 """Each database's own client, run inside its container.
 
-No password leaves the container: the scripts below take it from the environment that the container has anyway, so
-it is in no command line, here or there.
+No password leaves the container: the scripts below take it from what the container has anyway, its environment in
+development and its files in production, so it is in no command line, here or there.
 """
 
 from __future__ import annotations
@@ -22,22 +22,45 @@ if TYPE_CHECKING:
 
 DATABASES = ("postgres", "mongodb", "redis", "redis-cache")
 
-# A container's root is read-only: what a client remembers goes to /tmp.
+# A container's root is read-only: what a client remembers goes to /tmp. While the application's password changes, two
+# logins take turns, and a file says whose password it is.
 _PSQL = """
+login="$APP_USER"
+if [ -e /run/secrets/POSTGRES_PASSWORD ]; then
+    APP_PASSWORD="$(cat /run/secrets/POSTGRES_PASSWORD)"
+    login="$(cat /run/secrets/POSTGRES_LOGIN)"
+fi
 export PGPASSWORD="$APP_PASSWORD" PSQL_HISTORY=/tmp/.psql_history
-exec psql --no-psqlrc --username="$APP_USER" --dbname="$POSTGRES_DB" "$@"
+exec psql --no-psqlrc --username="$login" --dbname="$POSTGRES_DB" "$@"
 """
+# Production's server knows the application's password as a hash alone: there it is the administrator who logs in.
 _REDIS_CLI = """
+if [ -e /run/secrets/users.acl ]; then
+    REDIS_PASSWORD="$(cat /run/secrets/REDIS_ADMIN_PASSWORD)"
+    set -- --tls --cacert /run/secrets/ca.pem --user admin "$@"
+fi
 export REDISCLI_AUTH="$REDIS_PASSWORD" REDISCLI_HISTFILE=/tmp/.rediscli_history
 exec redis-cli -e "$@"
 """
-# The image for evaluation has no mongosh, and brings a prompt of its own.
+# LOGIN is `monitor` where the application's user may not ask. The image for evaluation has no mongosh, and brings a
+# prompt of its own; in development the application is the root user.
 _MONGOSH = """
-command -v mongosh >/dev/null || exec mongodb-shell cotai "$@"
+if ! command -v mongosh >/dev/null; then
+    [ -z "${MONGODB_USER:-}" ] || set -- --as "${LOGIN:-application}" "$@"
+    exec mongodb-shell cotai "$@"
+fi
 export HOME=/tmp
+options=directConnection=true
+[ ! -e /run/secrets/tls.pem ] || options="$options&tls=true&tlsCAFile=/run/secrets/ca.pem"
 [ $# -gt 0 ] || set -- --shell
-exec mongosh --quiet --norc "mongodb://127.0.0.1/cotai?directConnection=true" --eval '
-  db.getSiblingDB("admin").auth(process.env.MONGO_INITDB_ROOT_USERNAME, process.env.MONGO_INITDB_ROOT_PASSWORD)
+exec mongosh --quiet --norc "mongodb://127.0.0.1/cotai?$options" --eval '
+  (() => {
+    const admin = db.getSiblingDB("admin"), env = process.env;
+    const held = (name) => require("fs").readFileSync(`/run/secrets/${name}`, "utf8").trim();
+    if (!env.MONGODB_USER) admin.auth(env.MONGO_INITDB_ROOT_USERNAME, env.MONGO_INITDB_ROOT_PASSWORD);
+    else if (env.LOGIN) admin.auth("monitor", held("MONITOR_PASSWORD"));
+    else admin.auth(held("MONGODB_LOGIN"), held("MONGODB_PASSWORD"));
+  })();
 ' "$@"
 """
 _CLIENTS = {"postgres": _PSQL, "mongodb": _MONGOSH, "redis": _REDIS_CLI, "redis-cache": _REDIS_CLI}

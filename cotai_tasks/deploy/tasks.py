@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cotai_tasks.task import open_tools, task
@@ -140,3 +141,27 @@ def update(c: Context, env: str = "", dry_run: bool = False) -> None:
     from cotai_tasks.deploy.start import update as procedure
 
     procedure(dry_run=dry_run, **open_tools(c, env))
+
+
+@task(
+    positional=["environment"],
+    iterable=["set"],
+    help={
+        "environment": "prod; development needs no preparation.",
+        "set": "A variable of env/.env.production as NAME=VALUE; repeat it for several.",
+    },
+)
+def init(c: Context, environment: str, set: list[str]) -> None:  # noqa: A002 - the flag's name
+    """Make what production needs: its env file, its secrets, a certificate to begin with."""
+    from cotai_tasks.deploy.init import initialise
+    from cotai_tasks.task import open_console, open_engine, project_directory
+
+    initialise(
+        environment,
+        given=set,
+        directory=project_directory(c),
+        environ=os.environ,
+        project=str(c.config.cotai.project),
+        engine=open_engine(c),
+        console=open_console(),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from tempfile import NamedTemporaryFile
@@ -153,7 +154,7 @@ def explain(error: Exception, host: str, patience: float = PATIENCE) -> Certific
         case errors.IssuanceError():
             return explain(error.error, host)
         case messages.Error():
-            cure = _CURES.get(str(error.code), "Nothing was installed.")
+            cure = _CURES.get(_code(error), "Nothing was installed.")
             return CertificateError(f"{host} refused: {_words(error)}", cure=cure)
         case errors.TimeoutError():
             return CertificateError(
@@ -173,7 +174,7 @@ def _refusals(error: errors.ValidationError) -> list[Finding]:
     for authorization in error.failed_authzrs:
         for one in authorization.body.challenges:
             if one.error:
-                cure = _CURES.get(str(one.error.code), "inv deploy.logs --svc nginx shows whether it was asked.")
+                cure = _CURES.get(_code(one.error), "inv deploy.logs --svc nginx shows whether it was asked.")
                 found.append(Finding(authorization.body.identifier.value, _words(one.error), cure))
     return found
 
@@ -184,17 +185,25 @@ def _words(error: messages.Error) -> str:
     return "; ".join(filter(None, [error.detail, *parts])).rstrip(".") or error.description or error.typ
 
 
+def _code(error: messages.Error) -> str:
+    """Give the kind of error by its last word; the library knows fewer than RFC 8555 has."""
+    return str(error.typ).rpartition(":")[2]
+
+
 def _root_cause(error: BaseException) -> str:
     """Give what the operating system said, below the layers of libraries that wrapped it."""
     reason = getattr(error.args[0], "reason", error) if error.args else error
-    return str(reason).rpartition(": ")[2].strip("()'\"") or type(error).__name__
+    text = re.sub(r"\[[^]]*\]|\(_ssl\.c:\d+\)", "", str(reason))  # numbers of errors, places in OpenSSL's binding
+    return text.rpartition(": ")[2].strip(" ()'\"") or type(reason).__name__
 
 
+_OTHER_SERVER = "Another server answers for it: look at its A and AAAA records, and at what stands before nginx."
 _CURES = {
     "rateLimited": "Wait until the time that it names; nothing that is installed was touched.",
     "dns": "Set the name's A record (and AAAA, if there is one) to this host, and wait until it is known.",
     "connection": "Let the world reach port 80 of this host: firewall, router, HTTP_PORT=80.",
-    "unauthorized": "Another server answers for it: look at its A and AAAA records, and at what stands before nginx.",
+    "unauthorized": _OTHER_SERVER,
+    "incorrectResponse": _OTHER_SERVER,
     "caa": "The name's CAA record names other authorities: add this one, or take the record out.",
     "rejectedIdentifier": "It signs public names only: inv security.certs --self-signed is for all others.",
     "accountDoesNotExist": "It has forgotten our account: remove acme-account.json from the secrets folder; repeat.",

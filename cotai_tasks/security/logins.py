@@ -120,7 +120,7 @@ def postgres_close(role: str, owner: str) -> bytes:
     login = "" if role == owner else "NOLOGIN "
     script = f"""
 ALTER ROLE "{role}" {login}PASSWORD NULL;
-SELECT FROM pg_stat_activity WHERE usename = '{role}' AND pg_terminate_backend(pid);
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}';
 """
     return script.encode()
 

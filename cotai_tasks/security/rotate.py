@@ -8,14 +8,22 @@ of Redis, are both valid until `finish`, so that services change over one by one
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import DatabaseError, EngineError, UsageError, nearest
 from cotai_tasks.security import logins
 from cotai_tasks.security.render import Material, redis_logins, render
-from cotai_tasks.security.secrets import ROTATIONS, fingerprint, login_of, material, require_production, rotations
+from cotai_tasks.security.secrets import (
+    ROTATIONS,
+    Rotation,
+    fingerprint,
+    login_of,
+    material,
+    require_production,
+    rotations,
+)
 from cotai_tasks.security.store import Store, new_password
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.variables import PRODUCTION_SECRETS
@@ -66,17 +74,6 @@ _MONGODB_ROLES = {
     "MONITOR_PASSWORD": [("clusterMonitor", "admin"), ("read", "local")],
 }
 _OWN_USERS = {"MONGODB_ROOT_PASSWORD": "root", "MONITOR_PASSWORD": "monitor", "POSTGRES_SUPERUSER_PASSWORD": "postgres"}
-
-
-@dataclass(frozen=True)
-class Rotation:
-    """How the rotation of one secret stands."""
-
-    name: str
-    open: bool
-    """Whether the old value is still valid."""
-    restart: tuple[str, ...]
-    """Services that use the old value until they are restarted."""
 
 
 def rotate(name: str, *, dry_run: bool = False, settings: Settings, engine: Engine, console: Console) -> Rotation:
@@ -257,7 +254,7 @@ def _feed(stack: Stack, engine: Engine, service: str, command: list[str], data: 
     except EngineError as error:
         if not error.evidence:
             raise
-        reason = next((line for line in reversed(error.evidence.splitlines()) if "rror" in line), str(error))
+        reason = next((line for line in reversed(error.evidence.splitlines()) if "error" in line.lower()), str(error))
         raise DatabaseError(
             f"{service} refused: {reason.strip()}", cure="Nothing is lost: repeat the command once that is mended."
         ) from error

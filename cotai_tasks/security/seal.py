@@ -8,16 +8,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import pyrage
+import pyrage  # type: ignore[import-untyped]
+from dotenv import dotenv_values
 
-from cotai_tasks.envfile import read_env_file
-from cotai_tasks.errors import Finding, RefusedError, SettingsError, UsageError
+from cotai_tasks.errors import SettingsError, UsageError
 from cotai_tasks.security.secrets import require_production
 from cotai_tasks.security.store import Store, require_fit
 from cotai_tasks.settings import FILE_NAMES
@@ -53,6 +52,7 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
     target, store = settings.directory / SEALED, Store(settings.secrets_folder)
     named = _recipients(recipients, settings.directory)
     keys = [_recipient(one) for one in named]
+    people = "1 recipient" if len(keys) == 1 else f"{len(keys)} recipients"
     content = pack(settings.directory / _ENV_FILE, store)
     state = {"content": hashlib.sha256(content).hexdigest(), "recipients": sorted(named), "file": _digest(target)}
     if json.loads(store.text(_STATE) or "{}") == state:
@@ -60,13 +60,13 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
         return target
     if dry_run:
         console.say(
-            f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {len(keys)} recipients"
+            f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {people}"
         )
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     Store(target.parent).write(target.name, pyrage.encrypt(content, keys))
     store.write(_STATE, json.dumps(state | {"file": _digest(target)}).encode())
-    console.done(f"sealed for {len(keys)} recipients: git add {SEALED}, then commit it")
+    console.done(f"sealed for {people}: git add {SEALED}, then commit it")
     return target
 
 
@@ -83,19 +83,17 @@ def unseal(*, identity: str, yes: bool = False, directory: Path, console: Consol
             cure="Name the right --identity, or fetch it again.",
         ) from error
     files = _placed(unpack(content), directory)
-    same, missing, different = [], [], []
-    for name, (path, wanted) in files.items():
-        found = path.read_bytes() if path.is_file() else None
-        (same if found == wanted else missing if found is None else different).append(name)
+    found = {name: one.store.read(one.name) for name, one in files.items()}
+    same = tuple(name for name, one in files.items() if found[name] == one.content)
+    missing = tuple(name for name in files if found[name] is None)
+    different = tuple(name for name in files if name not in same and name not in missing)
     replaced = _replaceable(different, yes=yes, console=console)
-    for name in [*missing, *replaced]:
-        path, wanted = files[name]
-        require_fit(path.parent) if _ENV_FILE != name else None
-        Store(path.parent).write(path.name, wanted)
+    for name in (*missing, *replaced):
+        files[name].store.write(files[name].name, files[name].content)
         console.say(f"  restored {name}")
     if not (missing or replaced):
         console.done(f"nothing to do: {len(same)} files are as they were sealed")
-    return Unsealed((*missing, *replaced), tuple(same), tuple(different))
+    return Unsealed((*missing, *replaced), same, different)
 
 
 def pack(env_file: Path, store: Store) -> bytes:
@@ -126,23 +124,30 @@ def unpack(content: bytes) -> dict[str, bytes]:
     return found
 
 
-def _placed(files: Mapping[str, bytes], directory: Path) -> dict[str, tuple[Path, bytes]]:
-    """Say where each file belongs on this host: the env file itself names the folder of the secrets."""
+@dataclass(frozen=True, repr=False)
+class _Place:
+    """Where a file of the archive belongs on this host."""
+
+    store: Store
+    name: str
+    content: bytes
+
+
+def _placed(files: Mapping[str, bytes], directory: Path) -> dict[str, _Place]:
+    """Say where each file belongs: the env file itself names the folder of the secrets."""
+    lines = dotenv_values(stream=io.StringIO(files[_ENV_FILE].decode()), interpolate=False)
+    secrets = Store(directory / Path(lines.get("COTAI_SECRETS") or _IN_ARCHIVE).expanduser())
+    require_fit(secrets.folder)
     own = directory / _ENV_FILE
-    text = files[_ENV_FILE] if _ENV_FILE in files else own.read_bytes()
-    folder = directory / Path(_secrets_folder(text)).expanduser()
     return {
-        name: (own if name == _ENV_FILE else folder / PurePosixPath(name).relative_to(_IN_ARCHIVE), raw)
-        for name, raw in files.items()
+        name: _Place(Store(own.parent), own.name, content)
+        if name == _ENV_FILE
+        else _Place(secrets, str(PurePosixPath(name).relative_to(_IN_ARCHIVE)), content)
+        for name, content in files.items()
     }
 
 
-def _secrets_folder(env_file: bytes) -> str:
-    lines = (line.partition("=") for line in env_file.decode().splitlines())
-    return next((value.strip("'\" ") for name, _, value in lines if name == "COTAI_SECRETS" and value), _IN_ARCHIVE)
-
-
-def _replaceable(different: Sequence[str], *, yes: bool, console: Console) -> Sequence[str]:
+def _replaceable(different: tuple[str, ...], *, yes: bool, console: Console) -> tuple[str, ...]:
     if not different:
         return ()
     console.warn(f"other than sealed on this host: {', '.join(different)}")

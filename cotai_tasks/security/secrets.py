@@ -43,6 +43,17 @@ _MAKE = "inv security.secrets makes it."
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """How the rotation of one secret stands."""
+
+    name: str
+    open: bool
+    """Whether the old value is still valid."""
+    restart: tuple[str, ...]
+    """Services that use the old value until they are restarted."""
+
+
+@dataclass(frozen=True)
 class SecretsResult:
     """What `security.secrets` made: names, never values."""
 
@@ -80,6 +91,19 @@ def show_findings(findings: list[Finding], *, as_json: bool, settings: Settings,
     if findings:
         raise SettingsError(f"the secrets have {len(findings)} faults", findings=findings)
     console.done(f"{len(expected_files())} secrets in {settings.secrets_folder}: all well")
+
+
+def show_result(result: SecretsResult | Rotation, *, as_json: bool, console: Console) -> None:
+    """Give a program what was done; a person has read it already."""
+    if as_json:
+        console.json(asdict(result))
+
+
+def require_one_way(settings: Settings, *, check: bool, rotate: str, finish: str) -> None:
+    """Raise `UsageError` for flags that exclude one another, or for development."""
+    require_production(settings)
+    if [check, bool(rotate), bool(finish)].count(True) > 1:
+        raise UsageError("--check, --rotate and --finish exclude one another", cure="Give one of them.")
 
 
 def require_production(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cotai_tasks.task import open_console, open_settings, open_tools, task
+from cotai_tasks.task import open_console, open_settings, open_tools, project_directory, task
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -78,3 +78,61 @@ def renew(
         install(schedule(open_settings(c, env, None)), open_console())
     else:
         procedure(force=force, dry_run=dry_run, **open_tools(c, env))
+
+
+@task(
+    help={
+        "env": "Which stack; only prod has secret files.",
+        "check": "Change nothing, and name everything that is wrong.",
+        "rotate": "Change this secret while the stack runs; the old value stays valid where it can.",
+        "finish": "Make the old value of this rotated secret invalid.",
+    },
+)
+def secrets(
+    c: Context,
+    check: bool = False,
+    rotate: str = "",
+    finish: str = "",
+    yes: bool = False,
+    env: str = "prod",
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Make production's missing secrets, check them, or change one; values are never shown."""
+    from cotai_tasks.security import rotate as changes
+    from cotai_tasks.security import secrets as procedures
+
+    tools = open_tools(c, env)
+    settings, console = tools["settings"], tools["console"]
+    procedures.require_one_way(settings, check=check, rotate=rotate, finish=finish)
+    if check:
+        procedures.show_findings(procedures.check_secrets(settings), as_json=json, settings=settings, console=console)
+    elif finish:
+        changes.finish(finish, yes=yes, dry_run=dry_run, **tools)
+    elif rotate:
+        procedures.show_result(changes.rotate(rotate, dry_run=dry_run, **tools), as_json=json, console=console)
+    else:
+        made = procedures.make_secrets(dry_run=dry_run, settings=settings, console=console)
+        procedures.show_result(made, as_json=json, console=console)
+
+
+@task(
+    iterable=["recipient"],
+    help={
+        "env": "Which stack; only prod has secret files.",
+        "recipient": "Who can open it: age1… or ssh-ed25519 …; repeat it for several (default: env/recipients.txt).",
+    },
+)
+def seal(c: Context, recipient: list[str], env: str = "prod", dry_run: bool = False) -> None:
+    """Encrypt production's env file and secrets into one file that may be committed."""
+    from cotai_tasks.security.seal import seal as procedure
+
+    procedure(recipients=recipient, dry_run=dry_run, settings=open_settings(c, env, None), console=open_console())
+
+
+@task(positional=[], help={"identity": "The private key: a file of age-keygen, or an SSH key without a passphrase."})
+def unseal(c: Context, identity: str, yes: bool = False) -> None:
+    """Restore production's env file and secrets from the sealed file; what differs is replaced after a question."""
+    from cotai_tasks.security.seal import unseal as procedure
+
+    procedure(identity=identity, yes=yes, directory=project_directory(c), console=open_console())

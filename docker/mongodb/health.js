@@ -1,11 +1,17 @@
 // Secrets come from files or from the environment, so that they are not seen in the process list.
-const fs = require("fs");
+const files = require("fs");
 
+const LOGIN = "/run/secrets/MONGODB_LOGIN";
 const MARK = "/tmp/cotai-users"; // written to once the users are right; it goes with the container's /tmp
 
 function secret(name) {
   const file = process.env[`${name}_FILE`];
-  return file ? fs.readFileSync(file, "utf8").trim() : process.env[name];
+  return file ? files.readFileSync(file, "utf8").trim() : process.env[name];
+}
+
+// While the application's password changes, two users take turns: the file says whose password it is.
+function login() {
+  return files.existsSync(LOGIN) ? files.readFileSync(LOGIN, "utf8").trim() : process.env.MONGODB_USER;
 }
 
 function startReplicaSet() {
@@ -30,11 +36,11 @@ function keepUsers() {
     { role: "clusterMonitor", db: "admin" },
     { role: "read", db: "local" },
   ];
-  keepUser(admin, process.env.MONGODB_USER, [{ role: "readWrite", db: "cotai" }], { pwd: secret("MONGODB_PASSWORD") });
+  keepUser(admin, login(), [{ role: "readWrite", db: "cotai" }], { pwd: secret("MONGODB_PASSWORD") });
   keepUser(admin, "monitor", reading, { pwd: secret("MONITOR_PASSWORD") });
   // The exporter takes no password from a file: it shows its certificate, whose subject is its name.
-  keepUser(db.getSiblingDB("$external"), "CN=monitor", reading, {});
-  fs.writeFileSync(MARK, "");
+  keepUser(db.getSiblingDB("$external"), "CN=mongodb-exporter", reading, {});
+  files.writeFileSync(MARK, "");
 }
 
 db.auth(secret("MONGO_INITDB_ROOT_USERNAME"), secret("MONGO_INITDB_ROOT_PASSWORD"));
@@ -42,6 +48,6 @@ startReplicaSet();
 
 const hello = db.hello();
 // In development the application is the root user, and MONGODB_USER is not set.
-if (hello.isWritablePrimary && process.env.MONGODB_USER && !fs.existsSync(MARK)) keepUsers();
+if (hello.isWritablePrimary && process.env.MONGODB_USER && !files.existsSync(MARK)) keepUsers();
 print(hello.isWritablePrimary ? "writable primary" : `not writable: ${JSON.stringify(hello.topologyVersion)}`);
 quit(hello.isWritablePrimary ? 0 : 1);

@@ -9,8 +9,7 @@ set -- mongod --bind_ip_all --replSet rs0 --wiredTigerCacheSizeGB "${MONGODB_CAC
 if [ -e "$secrets/tls.pem" ]; then
     # Applications show a password and no certificate of their own; the exporter has one.
     set -- "$@" --keyFile "$secrets/replica.key" --tlsMode requireTLS --tlsCertificateKeyFile "$secrets/tls.pem" \
-        --tlsCAFile "$secrets/ca.pem" --tlsAllowConnectionsWithoutCertificates --tlsDisabledProtocols TLS1_0,TLS1_1 \
-        --setParameter diagnosticDataCollectionEnabled=false --redactClientLogData
+        --tlsCAFile "$secrets/ca.pem" --tlsAllowConnectionsWithoutCertificates --tlsDisabledProtocols TLS1_0,TLS1_1
 else
     head -c 700 /dev/urandom | base64 | tr -d '\n' >/tmp/replica.key
     chmod 400 /tmp/replica.key

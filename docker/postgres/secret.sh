@@ -9,3 +9,8 @@ secret() {
         eval "printf '%s\n' \"\${$1:-}\""
     fi
 }
+
+# login prints the role whose password APP_PASSWORD is.
+login() {
+    cat /run/secrets/POSTGRES_LOGIN 2>/dev/null || printf '%s\n' "$APP_USER"
+}

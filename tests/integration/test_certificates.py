@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 import uv
@@ -26,7 +28,7 @@ from cotai_tasks.security.certs_status import certificate_status
 from cotai_tasks.security.installed import FOLDER, served_serial
 from cotai_tasks.security.renew import renew
 from cotai_tasks.settings import Settings, load_settings
-from cotai_tasks.stack import open_stack, size_plan
+from cotai_tasks.stack import open_stack
 from cotai_tasks.testing import RecordingConsole
 from cotai_tasks.volumes import get_folder
 
@@ -121,9 +123,6 @@ def world(libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
-        sized = size_plan(settings, engine).compose()["services"]
-        others = {name: {"image": "never-started"} for name in sized.keys() - {"nginx"}}
-        (directory / "docker/compose.prod.yaml").write_text(json.dumps({"services": others}))
         stack = open_stack(settings, engine)
         made = World(settings, engine, stack, RecordingConsole())
         try:
@@ -131,7 +130,7 @@ def world(libraries: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             assert "nginx does not run: it takes the certificate up when it starts" in made.console.text()
             for _ in engine.compose(stack.project, "up", "--detach", "nginx", "elsewhere", "authority"):
                 pass
-            wait_for(port)
+            wait_for(settings.variables.ACME_DIRECTORY, directory / "acme/ca.pem")
             yield made
         finally:
             for _ in engine.compose(stack.project, "down", "--volumes", "--timeout", "1"):
@@ -145,8 +144,10 @@ def make_parts(directory: Path) -> None:
     own = issue(authority, ["127.0.0.1"], days=1, now=now)
     files = {
         "docker/compose.yaml": (PARTS / "compose.yaml").read_bytes(),
+        "docker/compose.prod.yaml": b"services: {}\n",
         "env/.env.production": b"",
         "nginx/nginx.conf": (PARTS / "nginx.conf").read_bytes(),
+        "nginx/elsewhere.conf": (PARTS / "elsewhere.conf").read_bytes(),
         "nginx/slow": bytes(600_000),
         "acme/server.py": (PARTS / "server.py").read_bytes(),
         "acme/acme_srv.cfg": (PARTS / "acme_srv.cfg").read_bytes(),
@@ -161,12 +162,12 @@ def make_parts(directory: Path) -> None:
         path.write_bytes(content)
 
 
-def wait_for(port: int) -> None:
-    """Wait until the authority takes connections; a busy host needs some seconds to load it."""
+def wait_for(authority: str, trusted: Path) -> None:
+    """Wait until the authority answers; a busy host needs some seconds to load it."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
+            with urlopen(authority, timeout=5, context=ssl.create_default_context(cafile=trusted)):  # noqa: S310 - ours
                 return
         except OSError:
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""A whole development stack in a project of its own, driven as a person would: by `inv`."""
+"""Whole stacks in projects of their own, driven as a person would: by `inv`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,18 +21,36 @@ import requests
 from cotai_tasks.variables import Variables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = Path(__file__).parents[2]
 
 
+PATIENCE = 90
+"""Seconds for anything to happen; what fails here hangs, it is not slow."""
+
+
+def eventually(happened: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:  # noqa: ANN401 - whatever it was
+    """Wait until something is true, and give it."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            if found := happened():
+                return found
+        except requests.RequestException:
+            pass
+        time.sleep(0.5)
+    pytest.fail(f"{what} did not happen within {patience} s")
+
+
 @dataclass(frozen=True)
-class Development:
-    """One throwaway stack: `cotai-test-<hash>-dev`, on free ports, with a copy of the reference application."""
+class Live:
+    """One throwaway stack, `cotai-test-<hash>-dev` or `-prod`, on free ports."""
 
     name: str
-    application: Path
     environ: dict[str, str]
+    folder: Path
+    """What it was made from and nobody else has: a copy of the application, secrets."""
 
     def inv(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run `inv` to its end."""
@@ -62,12 +81,8 @@ class Development:
         """Give the command line of a task."""
         return [str(Path(sys.executable).parent / "inv"), *arguments]
 
-    def url(self, service: str, path: str = "/") -> str:
-        """Give an address of a service by the name of its port variable: `BACKEND`."""
-        return f"http://127.0.0.1:{self.environ[f'{service}_PORT']}{path}"
-
     def status(self) -> dict[str, Any]:
-        """Give what `deploy.status --json` tells, by service."""
+        """Give what `deploy.status --json` tells, by service; of several containers the last."""
         told = json.loads(self.inv("deploy.status", "--json").stdout)
         return {one["service"]: one for one in told["services"]}
 
@@ -76,10 +91,28 @@ class Development:
         docker = self.environ.get("COTAI_DOCKER", "docker")
         return subprocess.run([docker, *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
+    def containers(self, service: str) -> list[str]:
+        """Give the ids of a service's containers; of all services where none is named."""
+        project = f"label=com.docker.compose.project={self.name}"
+        only = ("--filter", f"label=com.docker.compose.service={service}") if service else ()
+        return self.docker("container", "ls", "--all", "--quiet", "--filter", project, *only).split()
+
     def container(self, service: str) -> str:
-        """Give the id of a service's container."""
-        project, label = f"label=com.docker.compose.project={self.name}", f"label=com.docker.compose.service={service}"
-        return self.docker("container", "ls", "--all", "--quiet", "--filter", project, "--filter", label)
+        """Give the id of a service's only container; empty where there is none."""
+        return "".join(self.containers(service))
+
+
+class Development(Live):
+    """The development stack, with a copy of the reference application."""
+
+    @property
+    def application(self) -> Path:
+        """The folder of the copy."""
+        return self.folder
+
+    def url(self, service: str, path: str = "/") -> str:
+        """Give an address of a service by the name of its port variable: `BACKEND`."""
+        return f"http://127.0.0.1:{self.environ[f'{service}_PORT']}{path}"
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +131,7 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developmen
         "APP_CONTEXT": str(application / "backend"),
         "LLM_CONTEXT": str(application / "llm"),
     }
-    stack = Development(f"{project}-dev", application, environ)
+    stack = Development(f"{project}-dev", environ, application)
     yield stack
     stack.inv("deploy.clean", "--volumes", "--yes")
 
@@ -132,3 +165,88 @@ def free_ports() -> dict[str, str]:
         for one in sockets.values():
             one.bind(("127.0.0.1", 0))
         return {name: str(one.getsockname()[1]) for name, one in sockets.items()}
+
+
+# -- production --------------------------------------------------------------------------------------------------------
+
+
+class Production(Live):
+    """The production stack behind nginx, as `localhost`."""
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of its secrets."""
+        return self.folder / "secrets"
+
+    @property
+    def authority(self) -> str:
+        """The file of the authority that signed its certificate."""
+        return str(self.secrets / "local-ca.pem")
+
+    def url(self, path: str = "/", scheme: str = "https") -> str:
+        """Give an address as its users type it."""
+        return f"{scheme}://localhost:{self.environ[f'{scheme.upper()}_PORT']}{path}"
+
+    def get(self, path: str, **options: Any) -> requests.Response:  # noqa: ANN401 - as requests takes them
+        """Ask as a user who trusts the local authority."""
+        return requests.get(self.url(path), verify=self.authority, timeout=15, **options)
+
+    def secret(self, name: str) -> str:
+        """Read one of its secrets."""
+        return (self.secrets / name).read_text().strip()
+
+    def inside(self, service: str, command: str, *, fails: bool = False) -> str:
+        """Run a shell command in the first container of a service, and give all that it prints."""
+        docker = self.environ.get("COTAI_DOCKER", "docker")
+        argv = [docker, "exec", self.containers(service)[0], "sh", "-c", command]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert bool(done.returncode) == fails, f"{service}: {command}: {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """Give a production stack with secrets and a certificate, not started yet; remove whatever is left of it."""
+    folder = tmp_path_factory.mktemp("production")
+    project = f"cotai-test-{uuid.uuid4().hex[:6]}"
+    ports = free_ports()
+    (folder / "env").write_text(
+        "\n".join(
+            (
+                "COTAI_TAG=test",
+                "COTAI_EVALUATION=true",
+                f"COTAI_SECRETS={folder}/secrets",
+                "SERVER_NAME=localhost",
+                "BIND_ADDRESS=127.0.0.1",
+                f"HTTP_PORT={ports['HTTP_PORT']}",
+                f"HTTPS_PORT={ports['HTTPS_PORT']}",
+                f"PROBE_SUBNET=10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28",
+                "CELERY_QUEUES=default,maintenance",
+                "CELERY_AI_QUEUES=ai",
+            )
+        )
+    )
+    environ = {
+        **os.environ,
+        **ports,
+        "INVOKE_COTAI_PROJECT": project,
+        "INVOKE_COTAI_ENV_FILE": str(folder / "env"),
+        "COTAI_ENV": "prod",
+    }
+    stack = Production(f"{project}-prod", environ, folder)
+    yield stack
+    stack.inv("deploy.clean", "--volumes", "--yes")
+
+
+@pytest.fixture(scope="session")
+def deployed(production: Production) -> Production:
+    """Give the stack with every service up and healthy, deployed from nothing."""
+    for command in (
+        ("build.all",),
+        ("security.secrets",),
+        ("security.certs", "--self-signed"),
+        ("deploy.prod", "--yes"),
+    ):
+        done = production.inv(*command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return production

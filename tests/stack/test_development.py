@@ -7,8 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,31 +15,12 @@ import requests
 import yaml
 
 from cotai_tasks.engine import Engine
+from tests.stack.conftest import PATIENCE, REPOSITORY, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.stack.conftest import Development
 
 pytestmark = pytest.mark.stack
-
-REPOSITORY = Path(__file__).parents[2]
-
-PATIENCE = 90
-"""Seconds for anything to happen; what fails here hangs, it is not slow."""
-
-
-def eventually(happened: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever it was that happened
-    """Wait until something is true, and give it."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            if found := happened():
-                return found
-        except requests.RequestException:
-            pass
-        time.sleep(0.5)
-    pytest.fail(f"{what} did not happen within {PATIENCE} s")
 
 
 def test_a_dry_run_shows_the_plan_and_starts_nothing(development: Development) -> None:

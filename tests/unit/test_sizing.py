@@ -57,13 +57,15 @@ def test_wishes_are_heard() -> None:
 
 def test_a_plan_as_compose_takes_it() -> None:
     """Memory without swap, processors, processes, replicas."""
-    services = plan("small", cpus=2, model_memory=0, replicas={}).compose()["services"]
-    assert services["backend"] == {
-        "mem_limit": "224m",
-        "memswap_limit": "224m",
-        "cpus": 1,
-        "pids_limit": 100,
-        "deploy": {"replicas": 2},
+    services = plan("small", cpus=2, model_memory=0, replicas={}).compose(["backend", "files"])["services"]
+    assert services == {
+        "backend": {
+            "mem_limit": "224m",
+            "memswap_limit": "224m",
+            "cpus": 1,
+            "pids_limit": 100,
+            "deploy": {"replicas": 2},
+        }
     }
 
 

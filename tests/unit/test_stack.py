@@ -111,7 +111,7 @@ def test_services_are_chosen_with_what_they_need(only: str, without: str, chosen
         ("apl", "", "no such service: 'apl'", "Did you mean api?"),
         ("", "monitorin", "no such group: 'monitorin'", "Did you mean monitoring?"),
         ("", "core", "no such group: 'core'", "Known: ai, monitoring."),
-        ("grafana", "", "grafana is not part of this stack", "Its image needs a registry."),
+        ("grafana", "", "grafana is not part of this stack: its image needs a registry", ""),
     ],
 )
 def test_an_unknown_name_gets_the_nearest(only: str, without: str, message: str, cure: str) -> None:

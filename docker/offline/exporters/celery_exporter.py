@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Export Celery's events and the lengths of its Redis queues, under the names of danihodovic/celery-exporter.
 
-CE_BROKER_URL names the broker, CE_QUEUES the queues to show before a worker has named any (comma-separated).
-Workers must send events: `celery worker --task-events`. Port 9808.
+CE_BROKER_URL names the broker, or CE_BROKER_URL_FILE a file that does; CE_QUEUES the queues to show before a worker has
+named any (comma-separated). Workers must send events: `celery worker --task-events`. Port 9808.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery
@@ -153,10 +154,16 @@ class Queues(Collector):
         return counts
 
 
+def broker_url() -> str:
+    """Return the broker's URL from the environment or from the file that it names."""
+    file = os.environ.get("CE_BROKER_URL_FILE")
+    return Path(file).read_text(encoding="utf-8").strip() if file else os.environ.get("CE_BROKER_URL", "")
+
+
 def main() -> None:
     """Serve /metrics and take events until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="celery-exporter", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--broker-url", default=os.environ.get("CE_BROKER_URL"))
+    parser.add_argument("--broker-url", default=broker_url())
     parser.add_argument("--port", type=int, default=int(os.environ.get("CE_PORT", "9808")))
     parser.add_argument("--queues", default=os.environ.get("CE_QUEUES", ""))
     options, _ = parser.parse_known_args()

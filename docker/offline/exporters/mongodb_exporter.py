@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Export what a MongoDB server says of itself, under the names of Percona's mongodb_exporter.
 
-MONGODB_URI names the server; MONGODB_USER and MONGODB_PASSWORD may be apart from it. Port 9216.
+MONGODB_URI names the server; MONGODB_USER and MONGODB_PASSWORD (or …_FILE) may be apart from it. Port 9216.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -90,7 +91,9 @@ def main() -> None:
     options, _ = parser.parse_known_args()  # the other exporter's options choose among what is all collected here
     if not options.uri:
         parser.error("MONGODB_URI is not set")
-    credentials: Document = {"username": os.environ.get("MONGODB_USER"), "password": os.environ.get("MONGODB_PASSWORD")}
+    file = os.environ.get("MONGODB_PASSWORD_FILE")
+    password = Path(file).read_text(encoding="utf-8").strip() if file else os.environ.get("MONGODB_PASSWORD")
+    credentials: Document = {"username": os.environ.get("MONGODB_USER"), "password": password}
     client: MongoClient[Document] = MongoClient(
         options.uri,
         serverSelectionTimeoutMS=3000,

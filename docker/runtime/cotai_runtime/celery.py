@@ -4,8 +4,8 @@ A worker that hangs or has lost its broker stops sending heartbeats, a scheduler
 has lost its broker is asked in vain: the files grow old, and the health check sees it. The application needs no change.
 
 No restart policy restarts what is unhealthy but alive. So each sign of life winds up an alarm; when it goes off, the
-process prints where it hangs and ends, and the restart policy does the rest. It is a timer of the operating system's own
-kind: it goes off even if the hanging code never lets Python's other threads run.
+process prints where it hangs and ends, and the restart policy does the rest. The alarm needs nothing of Python: it goes
+off even where the code that hangs never lets another thread run.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def variable(name: str) -> str:
 
 app = Celery(broker=variable("CELERY_BROKER_URL"))
 
-address = "0.0.0.0"
+address = "0.0.0.0"  # noqa: S104 - a container's network decides who gets in
 port = 5555
 basic_auth = [f"{variable('ADMIN_USER')}:{variable('ADMIN_PASSWORD')}"]
 url_prefix = os.environ.get("FLOWER_URL_PREFIX", "")

@@ -26,10 +26,16 @@ def report(*vertexes: dict[str, Any], logs: Mapping[str, str] | None = None, pre
     return json.dumps({"vertexes": vertexes, "logs": said}, indent=2 if pretty else None).splitlines()
 
 
-def rendered(repository: str = "cotai", tag: str = "dev") -> list[str]:
+def rendered(repository: str = "cotai", tag: str = "dev", *, with_nginx: bool = False) -> list[str]:
     """Give what `docker buildx bake --print default stage` answers for our stages."""
-    target = {name: {"context": "docker", "tags": [f"{repository}/{name}:{tag}"]} for name in STAGES}
-    group = {"default": {"targets": [*STAGES[1:], "stage"]}, "stage": {"targets": [*STAGES]}}
+    target = {
+        name: {"context": "docker", "args": {"PYTHON_IMAGE": "python:3"}, "tags": [f"{repository}/{name}:{tag}"]}
+        for name in STAGES
+    }
+    nginx = {"context": "nginx", "args": {"NGINX_IMAGE": "nginx:1"}, "tags": [f"{repository}/nginx:{tag}"]}
+    target |= {"nginx": nginx} if with_nginx else {}
+    default = [*STAGES[1:], "stage", *(["nginx"] if with_nginx else [])]
+    group = {"default": {"targets": default}, "stage": {"targets": [*STAGES]}}
     return json.dumps({"group": group, "target": target}, indent=2).splitlines()
 
 

@@ -65,6 +65,16 @@ def test_a_dry_run_builds_nothing() -> None:
     assert console.text() == "would build cotai/base:dev from python:3 (upstream: COTAI_IMAGES=upstream)\n"
 
 
+def test_each_image_has_its_own_base() -> None:
+    """Nginx is built on Nginx: both bases are told, and both are made where no registry is in reach."""
+    fake, console = engine(), RecordingConsole()
+    fake.answers[PRINT] = rendered(with_nginx=True)
+    build_images([], settings=settings(), engine=fake, console=console, dry_run=True)
+    assert "cotai/nginx:dev from nginx:1, python:3 (upstream" in console.text()
+    build_images(["nginx"], settings=settings(), engine=fake, console=console, dry_run=True)
+    assert "would build cotai/nginx:dev from nginx:1 (upstream" in console.text()
+
+
 def test_a_broken_bake_file_is_a_build_error() -> None:
     """Its own words are the evidence."""
     fake = engine()
@@ -92,6 +102,17 @@ def test_only_what_is_missing_is_made() -> None:
     fake = engine("cotai/production:dev", "python:3")
     assert ensure(fake) == EnsureResult(("cotai/celery-worker:dev",), ("redis:8",), 2)
     assert (pulled(fake), built(fake)) == (["redis:8"], [("celery-worker",)])
+
+
+def test_the_way_in_is_built_on_nginx() -> None:
+    """A stack with our Nginx wants its base, too."""
+    proxy = stack(
+        service("nginx", image="cotai/nginx:dev"), variables={"PYTHON_IMAGE": "python:3", "NGINX_IMAGE": "nginx:1"}
+    )
+    fake = engine("python:3")
+    result = ensure_images(proxy, rebuild=False, settings=settings(), engine=fake, console=RecordingConsole())
+    assert result == EnsureResult(("cotai/nginx:dev",), ("nginx:1",), 1)
+    assert (pulled(fake), built(fake)) == (["nginx:1"], [("nginx",)])
 
 
 def test_nothing_is_run_when_all_images_are_there() -> None:

@@ -35,6 +35,14 @@ def test_each_built_stage_is_set_against_the_naive_image() -> None:
     assert [call[:2] for call in fake.calls] == [("buildx", "bake")]
 
 
+def test_nginx_is_not_set_against_a_python_image() -> None:
+    """It is built, and has nothing to be compared with."""
+    fake = engine(**{"buildx bake --file": rendered(with_nginx=True)})
+    fake.found_images["cotai/nginx:dev"] = image("cotai/nginx:dev", 100)
+    report = measure_sizes(settings=settings(), engine=fake, console=RecordingConsole())
+    assert [one.stage for one in report.stages] == ["celery-worker"]
+
+
 def test_an_application_that_the_naive_file_cannot_build_is_measured_alone() -> None:
     """Without a comparison the sizes are still told."""
     fake, console = engine(), RecordingConsole()

@@ -187,5 +187,40 @@ def test_mongosh_is_preferred_and_logs_in_by_itself(tmp_path: Path) -> None:
     done = subprocess.run(client("mongodb"), env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
     words = done.stdout.split()
     assert words[:4] == ["--quiet", "--norc", "mongodb://127.0.0.1/cotai?directConnection=true", "--eval"]
-    assert "process.env.MONGO_INITDB_ROOT_PASSWORD)" in words
+    assert "admin.auth(env.MONGO_INITDB_ROOT_USERNAME, env.MONGO_INITDB_ROOT_PASSWORD);" in done.stdout
     assert words[-1] == "--shell"
+
+
+@pytest.mark.parametrize(
+    ("service", "program", "environ", "seen"),
+    [
+        (
+            "postgres",
+            "psql",
+            {"APP_USER": "ana", "POSTGRES_DB": "shop"},
+            "--no-psqlrc --username=ana_b --dbname=shop X|application|",
+        ),
+        ("redis", "redis-cli", {}, "-e --tls --cacert {}/ca.pem --user admin X||administrator"),
+        ("mongodb", "mongodb-shell", {"MONGODB_USER": "ana"}, "cotai --as application X||"),
+        ("mongodb", "mongodb-shell", {"MONGODB_USER": "ana", "LOGIN": "monitor"}, "cotai --as monitor X||"),
+        ("mongodb", "mongosh", {"MONGODB_USER": "ana"}, "mongodb://127.0.0.1/cotai?directConnection=true&tls=true"),
+    ],
+)
+def test_production_logs_in_with_its_files(
+    service: str, program: str, environ: dict[str, str], seen: str, tmp_path: Path
+) -> None:
+    """Passwords, the login in use and the certificates come from the container's secrets."""
+    secrets, programs = tmp_path / "secrets", tmp_path / "programs"
+    secrets.mkdir()
+    programs.mkdir()
+    content = {"POSTGRES_PASSWORD": "application", "POSTGRES_LOGIN": "ana_b", "REDIS_ADMIN_PASSWORD": "administrator"}
+    for name in ("users.acl", "tls.pem", *content):
+        (secrets / name).write_text(content.get(name, ""))
+    for name in ("sh", "cat"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    fake = programs / program
+    fake.write_text('#!/bin/sh\necho "$*|$PGPASSWORD|$REDISCLI_AUTH"\n')
+    fake.chmod(0o755)
+    words = [word.replace("/run/secrets", str(secrets)) for word in client(service, "X")]
+    done = subprocess.run(words, env=environ | {"PATH": str(programs)}, capture_output=True, text=True, check=True)
+    assert seen.format(secrets) in done.stdout
