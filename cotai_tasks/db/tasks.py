@@ -34,9 +34,28 @@ def migrate(c: Context, env: str = "", dry_run: bool = False) -> None:
 
 @task()
 def status(c: Context, env: str = "", json: bool = False) -> None:
-    """Show version, size, connections and persistence of every database."""
+    """Show how every database stands: connections, persistence, replica set, slow statements, indexes."""
     from cotai_tasks.db.status import database_status, show_status
 
     tools = open_tools(c, env)
     servers = database_status(settings=tools["settings"], engine=tools["engine"])
     show_status(servers, as_json=json, console=tools["console"])
+
+
+@task()
+def tune(c: Context, env: str = "", json: bool = False) -> None:
+    """Compare each database's settings with what fits the container that it runs in."""
+    from cotai_tasks.db.tune import show_advice
+    from cotai_tasks.db.tune import tune as procedure
+
+    tools = open_tools(c, env)
+    advice = procedure(settings=tools["settings"], engine=tools["engine"])
+    show_advice(advice, as_json=json, settings=tools["settings"], console=tools["console"])
+
+
+@task(help={"count": "How many examples (default: 20)."})
+def seed(c: Context, count: int = 20, env: str = "", dry_run: bool = False, yes: bool = False) -> None:
+    """Fill the application with examples, by its own SEED_COMMAND."""
+    from cotai_tasks.db.seed import seed as procedure
+
+    procedure(count=count, dry_run=dry_run, yes=yes, **open_tools(c, env))

@@ -127,6 +127,14 @@ def stop(c: Context, svc: str = "", env: str = "", dry_run: bool = False) -> Non
     procedure(names=svc, dry_run=dry_run, **open_tools(c, env))
 
 
+@task(positional=["state"], help={"state": "on: users get 503 and a page that says so; off: everything again."})
+def maintenance(c: Context, state: str, env: str = "", dry_run: bool = False) -> None:
+    """Close the stack to its users, or open it again, without a restart."""
+    from cotai_tasks.deploy.maintenance import set_maintenance
+
+    set_maintenance(state, dry_run=dry_run, **open_tools(c, env))
+
+
 @task(help={"volumes": "Remove the volumes too, with all data in them; asks first."})
 def clean(c: Context, volumes: bool = False, yes: bool = False, env: str = "", dry_run: bool = False) -> None:
     """Remove containers and networks; volumes stay unless asked for."""

@@ -21,7 +21,7 @@ from cotai_tasks.errors import CertificateError, Finding
 from cotai_tasks.security.certificates import Certificate, make_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -111,7 +111,11 @@ def _order(
         publish({one.chall.encode("token"): text for one, _, text in answers})
         for one, response, _ in answers:
             client.answer_challenge(one, response)
-        order = client.poll_and_finalize(order, deadline)
+        order = client.poll_authorizations(order, deadline)
+        # Some servers refuse a name without a word; the library would wait for the order until its patience ends.
+        if refused := [one for one in order.authorizations if one.body.status != messages.STATUS_VALID]:
+            raise errors.ValidationError(refused)
+        order = client.finalize_order(order, deadline)
     finally:
         publish({})
     return Certificate(order.fullchain_pem.encode(), key_pem)
@@ -169,14 +173,15 @@ def explain(error: Exception, host: str, patience: float = PATIENCE) -> Certific
     return CertificateError(f"{host} answers something that is not ACME: {error}", cure="Look at ACME_DIRECTORY.")
 
 
-def _refusals(error: errors.ValidationError) -> list[Finding]:
-    found = []
+def _refusals(error: errors.ValidationError) -> Iterator[Finding]:
     for authorization in error.failed_authzrs:
-        for one in authorization.body.challenges:
-            if one.error:
-                cure = _CURES.get(_code(one.error), "inv deploy.logs --svc nginx shows whether it was asked.")
-                found.append(Finding(authorization.body.identifier.value, _words(one.error), cure))
-    return found
+        name = authorization.body.identifier.value
+        said = [one.error for one in authorization.body.challenges if one.error]
+        for one in said:
+            cure = _CURES.get(_code(one), "inv deploy.logs --svc nginx shows whether it was asked.")
+            yield Finding(name, _words(one), cure)
+        if not said:
+            yield Finding(name, "the authority did not find the token there, and says no more", _OTHER_SERVER)
 
 
 def _words(error: messages.Error) -> str:

@@ -12,7 +12,7 @@ from cotai_tasks.errors import CertificateError, UsageError
 from cotai_tasks.security.acme import LETSENCRYPT, STAGING, Directory, keep_private, obtain
 from cotai_tasks.security.certificates import PUBLIC_DAYS, Authority, Certificate, issue, make_authority
 from cotai_tasks.security.chain import judge
-from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs
+from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs, read_installed
 from cotai_tasks.security.pem import private_key, read_certificates, system_anchors
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.volumes import VolumeFile, put_folders
@@ -85,6 +85,13 @@ def certs(
         installed = install(certificate, way.method, names[0], now=now, stack=stack, engine=engine, console=console)
     console.done(summary(installed))
     return installed
+
+
+def install_self_signed(*, settings: Settings, engine: Engine, console: Console) -> Installed | None:
+    """Give nginx a certificate to start with, unless it has one already."""
+    if read_installed(open_stack(settings, engine), engine):
+        return None
+    return certs(Way("self-signed"), yes=True, settings=settings, engine=engine, console=console)
 
 
 def summary(installed: Installed) -> str:

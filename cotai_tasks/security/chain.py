@@ -56,13 +56,14 @@ def judge(
         return Judgement((_not_one_server(chain, servers, where),))
     server = servers[0]
     path = _path(server, chain)
+    forgeable = list(_signature_faults(chain, where))
     faults = [
         *_key_faults(key_pem, server, key_where, where),
         *_date_faults(path, now, where),
         *_name_faults(server, names, where),
         *_purpose_faults(server, where),
         *_strength_faults(path, where),
-        *_path_faults(chain, path, anchors, where),
+        *(forgeable or _path_faults(chain, path, anchors, where)),  # who signed what is not to be known from those
     ]
     if not faults:  # what remains: path lengths, name constraints, and whatever else a client looks at
         faults = _verify(path, names, anchors, now, where)
@@ -222,9 +223,13 @@ def _strength_faults(path: Sequence[x509.Certificate], where: str) -> Iterator[F
         else:
             kind = type(key).__name__.removesuffix("PublicKey")
             yield Finding(where, f"{name} has a key that browsers do not take ({kind})", "Have it issued for P-256.")
+
+
+def _signature_faults(chain: Sequence[x509.Certificate], where: str) -> Iterator[Finding]:
+    for one in chain:
         digest = one.signature_hash_algorithm
         if one.issuer != one.subject and isinstance(digest, hashes.SHA1 | hashes.MD5):
-            fault = f"{name} is signed with {digest.name.upper()}, which can be forged"
+            fault = f"{common_name(one.subject)} is signed with {digest.name.upper()}, which can be forged"
             yield Finding(where, fault, "Have it issued again; every authority signs with SHA-256 today.")
 
 

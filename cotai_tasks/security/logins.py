@@ -121,7 +121,7 @@ def postgres_close(role: str, owner: str) -> bytes:
     script = f"""
 ALTER ROLE "{role}" {login}PASSWORD NULL;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}';
-"""
+"""  # noqa: S608 - as above
     return script.encode()
 
 

@@ -73,7 +73,7 @@ def covers(pattern: str, name: str) -> bool:
     if is_address(name):
         return is_address(pattern) and ip_address(pattern) == ip_address(name)
     first, _, rest = name.lower().rstrip(".").partition(".")
-    return pattern.lower() in {f"{first}.{rest}" if rest else first, f"*.{rest}"}
+    return pattern.lower() in ({f"{first}.{rest}", f"*.{rest}"} if rest else {first})
 
 
 def read_chain(pem: bytes, where: str) -> tuple[list[x509.Certificate], list[Finding]]:

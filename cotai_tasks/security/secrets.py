@@ -74,9 +74,8 @@ def make_secrets(
         console.say(f"would make {', '.join(missing)}" if missing else _nothing(store))
         return SecretsResult(str(store.folder), (), tuple(there))
     made = fill(store, now=now or datetime.now(UTC))
-    for name in made:
-        console.say(f"  made {name}")
     if made:
+        console.say(f"  made {', '.join(made)}")
         cure = "back it up where nobody else reads it: inv security.seal"
         console.done(f"{len(made)} secrets are new in {store.folder} (mode 0600); {cure}")
     else:

@@ -16,6 +16,7 @@ from cotai_tasks.facts import Project
 from cotai_tasks.security import rotate as module
 from cotai_tasks.security import secret_folders
 from cotai_tasks.security.certificates import make_authority
+from cotai_tasks.security.logins import postgres_password
 from cotai_tasks.security.rotate import finish, rotate
 from cotai_tasks.security.store import Store, fill
 from cotai_tasks.settings import Settings, load_settings
@@ -157,7 +158,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Iterator[
             pass
         superuser = ["psql", "--username=postgres", "--dbname=cotai", "--quiet"]
         _until_it_answers(made, [*superuser, "--command=SELECT 1"])
-        script = module.logins.postgres_password("cotai", made.store.text("POSTGRES_PASSWORD")).decode()
+        script = postgres_password("cotai", made.store.text("POSTGRES_PASSWORD")).decode()
         owner = f"CREATE ROLE cotai; {script} ALTER SCHEMA public OWNER TO cotai;"
         engine.feed(made.stack.project, "postgres", superuser, owner.encode())
         yield made

@@ -313,8 +313,11 @@ def test_a_killed_database_comes_back_and_no_task_is_lost(deployed: Production) 
     kill(deployed, "postgres", "postgres")
     eventually(lambda: deployed.get("/health").status_code == 503, "an honest 503")
     eventually(lambda: deployed.get("/health").status_code == 200, "its recovery")
+    redis(deployed, "MULTI\nSET canary alive\nEXEC")
+    time.sleep(2)  # the append-only file is written every second
     kill(deployed, "redis", "redis-server")
     eventually(lambda: deployed.get("/health").status_code == 200, "the broker's recovery")
+    assert redis(deployed, "GET canary") == "alive"
     tenders.append(eventually(lambda: post(deployed), "a tender after the fault"))
     eventually(lambda: all(drafted(deployed, one) for one in tenders), "every quotation", patience=240)
 
@@ -399,6 +402,13 @@ def kill(stack: Production, service: str, program: str) -> None:
     pid = int(stack.docker("inspect", "--format", "{{.State.Pid}}", stack.container(service)))
     assert psutil.Process(pid).name().startswith(program[:10])
     os.kill(pid, signal.SIGKILL)
+
+
+def redis(stack: Production, commands: str) -> str:
+    """Give commands to the broker as its operator, all on one connection; give the last line of the answer."""
+    client = "redis-cli --tls --cacert /run/secrets/ca.pem --user admin"
+    login = 'REDISCLI_AUTH="$(cat /run/secrets/REDIS_ADMIN_PASSWORD)"'
+    return stack.inside("redis", f"printf '{commands}\n' | {login} {client}").splitlines()[-1]
 
 
 def asked_backends(stack: Production) -> int:

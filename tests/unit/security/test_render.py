@@ -86,7 +86,7 @@ def test_redis_knows_hashes_alone(tmp_path: Path) -> None:
     store.write("REDIS_PASSWORD.old", b"the-one-before")
     new, old = (hashlib.sha256(one.encode()).hexdigest() for one in (store.text("REDIS_PASSWORD"), "the-one-before"))
     lines = text(tmp_path, "redis", "users.acl").splitlines()
-    assert lines[0] == "user default off"
+    assert lines[0] == "user default off sanitize-payload ~* &* +@all"
     assert [line.split()[1] for line in lines[1:]] == list(REDIS_RULES)
     assert lines[2] == f"user app on sanitize-payload resetchannels #{new} #{old} ~* &* +@all -@admin -@dangerous"
     assert old not in text(tmp_path, "redis-cache", "users.acl")
