@@ -20,27 +20,27 @@ MANY_SCANS = 50
 LARGE_INDEX = 2**20
 """Bytes: an index that nothing uses costs every write; a small one costs next to nothing."""
 
-# The statements are the application's own: of others' it may see no text. Without the extension there are none, and
-# psql's \if keeps that from being an error.
+# The statements are the application's own, less those asked here: of others' it may see no text. Without the extension
+# there are none, and psql's \if keeps that from being an error.
 _POSTGRES = rf"""
-SELECT to_regclass('alembic_version') IS NOT NULL AS alembic,
+SELECT /* inv */ to_regclass('alembic_version') IS NOT NULL AS alembic,
     EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') AS extension \gset
 \set revision ''
 \if :alembic
-SELECT coalesce(string_agg(version_num, ' ' ORDER BY version_num), '') AS revision FROM alembic_version \gset
+SELECT /* inv */ coalesce(string_agg(version_num, ' ' ORDER BY version_num), '') AS revision FROM alembic_version \gset
 \endif
 \set slowest '[]'
 \if :extension
-SELECT coalesce(json_agg(one), '[]') AS slowest FROM (
+SELECT /* inv */ coalesce(json_agg(one), '[]') AS slowest FROM (
     SELECT calls, round(mean_exec_time::numeric, 1) AS mean_ms, round(total_exec_time::numeric) AS total_ms,
         left(regexp_replace(query, '\s+', ' ', 'g'), 400) AS statement
     FROM pg_stat_statements
     WHERE userid = current_user::regrole AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND query ~* '^\s*(select|insert|update|delete|merge|with)\y' AND query <> 'SELECT $1'
-        AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%to_regclass%'
+        AND query NOT LIKE '%/* inv */%'
     ORDER BY total_exec_time DESC LIMIT {TOP_STATEMENTS}) AS one \gset
 \endif
-SELECT json_build_object(
+SELECT /* inv */ json_build_object(
     'version', split_part(current_setting('server_version'), ' ', 1),
     'size', pg_database_size(current_database()),
     'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
@@ -131,7 +131,7 @@ STATUS: dict[str, list[str]] = {
 def postgres_values(names: Sequence[str]) -> list[str]:
     """Give the command that asks PostgreSQL for settings: one `name=value` to a line."""
     listed = ", ".join(f"'{name}'" for name in names)
-    return sql(f"SELECT name || '=' || current_setting(name) FROM pg_settings WHERE name IN ({listed})")  # noqa: S608
+    return sql(f"SELECT /* inv */ name || '=' || current_setting(name) FROM pg_settings WHERE name IN ({listed})")  # noqa: S608
 
 
 def in_time(command: Sequence[str], seconds: int = PATIENCE) -> list[str]:

@@ -47,11 +47,9 @@ def show_status(servers: Sequence[ServerStatus], *, as_json: bool, console: Cons
         console.table(columns, [row(one) for one in servers])
         for server in servers:
             for title, rows in server.details.items():
-                console.out("")
+                console.out(f"\n{server.service}: {title}")
                 names = [name.replace("_", " ") for name in rows[0]]
-                console.table(
-                    names, [[escape(cell) for cell in cells(one)] for one in rows], f"{server.service}: {title}"
-                )
+                console.table(names, [[escape(cell) for cell in cells(one)] for one in rows])
     down = [one.service for one in servers if not one.up]
     if down:
         raise DatabaseError(f"down: {', '.join(down)}", cure="Why: inv deploy.status and inv deploy.logs --svc NAME.")

@@ -81,8 +81,14 @@ def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
     return [
         *host_findings(stack, sizes, memory, evaluation=settings.variables.COTAI_EVALUATION),
         *check_secrets(settings),
-        *check_certificate(stack, settings=settings, engine=engine),
+        *(check_certificate(stack, settings=settings, engine=engine) if can_read_volumes(stack, engine) else []),
     ]
+
+
+def can_read_volumes(stack: Stack, engine: Engine) -> bool:
+    """Tell whether the image is there that looks into volumes: on a fresh host it is made first."""
+    image = stack.services["backend"].image
+    return image in engine.images(image)
 
 
 def fill_volumes(stack: Stack, *, settings: Settings, engine: Engine) -> frozenset[str]:

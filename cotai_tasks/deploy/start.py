@@ -77,7 +77,9 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
         return None
     meant = {name: stack.services[name] for name in names}
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
+    changed_files = frozenset[str]()
     with stack_lock(stack, engine, "deploy"):
+        looked_into = production.can_read_volumes(stack, engine)
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         before = engine.containers(stack.project.name)
         if settings.environment == "prod" and any(one.state == "running" for one in before):
@@ -85,7 +87,11 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
         ensure_images(
             replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
         )
-        changed_files = _prepare(stack, settings=settings, engine=engine, console=console)
+        if settings.environment == "prod":
+            if not looked_into:
+                _check_host(stack, names, settings=settings, engine=engine, console=console)
+            with console.step("putting configuration and secrets where the containers read them"):
+                changed_files = production.fill_volumes(stack, settings=settings, engine=engine)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
         kept = [] if databases else _kept_databases(stack, before, settings=settings, engine=engine, console=console)
         seconds = _up(stack, names, kept, before, timeout=timeout, engine=engine, console=console)
@@ -101,17 +107,6 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     else:
         console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
-
-
-def _prepare(stack: Stack, *, settings: Settings, engine: Engine, console: Console) -> frozenset[str]:
-    """Put at the engine what production's containers read; give the paths that changed."""
-    if settings.environment != "prod":
-        return frozenset()
-    findings = production.check(stack, settings=settings, engine=engine)
-    if findings:
-        raise PreflightError(f"{stack.project.name} is not ready to be deployed", findings=findings)
-    with console.step("putting configuration and secrets where the containers read them"):
-        return production.fill_volumes(stack, settings=settings, engine=engine)
 
 
 def _kept_databases(
@@ -241,6 +236,8 @@ def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engin
         console.warn(str(warning))
     folders = [settings.home / "docker", settings.app_context, settings.llm_context]
     errors = [*found.errors, *foreign_volumes(stack, names, volumes), *closed_files(folders)]
+    if settings.environment == "prod":
+        errors += production.check(stack, settings=settings, engine=engine)
     if errors:
         raise PreflightError(f"this host is not ready for {stack.project.name}", findings=errors)
 

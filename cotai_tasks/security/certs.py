@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from cotai_tasks.stack import Stack
 
 _CHALLENGES = "proxy/acme"
+# As the authority sees it: the container's loopback interface has a server of its own.
 _FETCH = """
-curl --silent --max-time 5 --header "Host: $1" "http://127.0.0.1:8080/.well-known/acme-challenge/$2" || true
+address=$(hostname -i | cut -d ' ' -f 1)
+curl --silent --max-time 5 --header "Host: $1" "http://$address:8080/.well-known/acme-challenge/$2" || true
 """
 
 
@@ -52,7 +54,7 @@ def choose_way(*, self_signed: bool, acme: bool, chain_file: str, key_file: str,
         raise UsageError(f"{given} without {missing}", cure="A certificate needs both: --cert FILE --key FILE.")
     ways = [name for name, chosen in (("self-signed", self_signed), ("acme", acme), ("files", chain_file)) if chosen]
     if len(ways) != 1:
-        fault = "more than one way to get a certificate" if ways else "which certificate?"
+        fault = "more than one way to get a certificate" if ways else "no way to get a certificate is given"
         raise UsageError(fault, cure="Say one of --self-signed, --acme, or --cert FILE --key FILE.")
     return Way(ways[0], chain_file, key_file, rehearse)
 
@@ -106,7 +108,6 @@ def local_authority(settings: Settings, now: datetime) -> tuple[Authority, bool]
         return Authority(chain_file.read_bytes(), key_file.read_bytes()), False
     made = make_authority(f"CotAi local CA {settings.project}", now=now)
     keep_private(chain_file, made.certificate_pem)
-    chain_file.chmod(0o644)
     keep_private(key_file, made.key_pem)
     return made, True
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cotai_tasks.errors import DatabaseError, EngineError, UsageError, nearest
+from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError, nearest
 from cotai_tasks.security import logins
 from cotai_tasks.security.render import Material, redis_logins, render
 from cotai_tasks.security.secrets import (
@@ -24,10 +24,10 @@ from cotai_tasks.security.secrets import (
     require_production,
     rotations,
 )
-from cotai_tasks.security.store import Store, new_password
+from cotai_tasks.security.store import SERVERS, Store, new_password
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.variables import PRODUCTION_SECRETS
-from cotai_tasks.volumes import put_folders
+from cotai_tasks.volumes import get_folder, put_folders
 
 if TYPE_CHECKING:
     from cotai_tasks.console import Console
@@ -58,16 +58,8 @@ TWO_LOGINS = ("POSTGRES_PASSWORD", "MONGODB_PASSWORD")
 """The server knows one password to a login: two logins take turns."""
 OVERLAPPING = (*TWO_LOGINS, "REDIS_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_ADMIN_PASSWORD")
 """The old password stays valid until `finish`."""
-READERS = {
-    "secrets/app": ("backend", "celery-worker", "celery-beat"),
-    "secrets/llm": ("llm-service",),
-    "secrets/flower": ("flower",),
-    "secrets/grafana": ("grafana",),
-    "secrets/exporters": (
-        *("postgres-exporter", "redis-exporter", "redis-cache-exporter", "mongodb-exporter", "celery-exporter"),
-    ),
-}
-"""Who reads a folder when it starts, and goes on with the old values until then."""
+READ_AT_ONCE = ("secrets/proxy", *(f"secrets/{server}" for server in SERVERS))
+"""Folders whose readers need no restart: Nginx looks at each request, the databases were told."""
 _MONGODB_ROLES = {
     "MONGODB_PASSWORD": [("readWrite", "cotai")],
     "MONGODB_ROOT_PASSWORD": [("root", "admin")],
@@ -90,11 +82,13 @@ def rotate(name: str, *, dry_run: bool = False, settings: Settings, engine: Engi
     _require_running(stack, name, engine)
     with stack_lock(stack, engine, f"rotate {name}"):
         now = material(settings, stack.variables)
+        _require_ours(name, now, stack, engine)
         if store.text(f"{name}.old") and not store.text(f"{name}.next"):
             _apply(now, name, stack, engine)
             console.done(f"{name}: the new value is in use already; the old one is valid until --finish {name}")
         else:
             now = _change(name, now, store, stack, engine, console)
+            console.done(f"{name} is changed")
     result = Rotation(name, open=name in OVERLAPPING, restart=_restart(name, now, stack))
     _say_what_is_left(result, console)
     return result
@@ -118,6 +112,7 @@ def finish(
     _require_running(stack, name, engine)
     with stack_lock(stack, engine, f"finish {name}"):
         now = material(settings, stack.variables)
+        _require_ours(name, now, stack, engine)
         if name == "POSTGRES_PASSWORD":
             _confirm_sessions(login_of(store, name, old) or now.variables["POSTGRES_USER"], stack, engine, console, yes)
         left = replace(now, also_valid={key: value for key, value in now.also_valid.items() if key != name})
@@ -146,6 +141,17 @@ def _require_running(stack: Stack, name: str, engine: Engine) -> None:
             f"not running in {stack.project.name}: {', '.join(stopped)}",
             cure=f"Start it: inv deploy.prod. Before the first start: remove the file {name}, inv security.secrets.",
         )
+
+
+def _require_ours(name: str, now: Material, stack: Stack, engine: Engine) -> None:
+    """Refuse to change a stack that was set up with the secrets of another folder: another checkout, another laptop."""
+    for folder in [f"secrets/{one}" for one in DATABASES[name]] or ["secrets/flower"]:
+        found = get_folder(stack, engine, folder)
+        if found.get("ca.pem") != now.files["internal-ca.pem"]:
+            raise RefusedError(
+                f"{stack.project.name} does not run with the secrets of this folder: nothing was changed",
+                cure="Change it where it was deployed from, or bring its secrets here: inv security.unseal.",
+            )
 
 
 def _change(name: str, now: Material, store: Store, stack: Stack, engine: Engine, console: Console) -> Material:
@@ -230,9 +236,10 @@ def _redis(
     put_folders(stack, engine, {f"secrets/{server}": folders[f"secrets/{server}"]})
     user = REDIS_USERS[name][server]
     order = logins.redis_login(user, redis_logins(server, after)[user], admin, close=close)
-    for line in _feed(stack, engine, server, logins.REDIS_CLI, order).splitlines():
-        if line.strip() not in {"", "OK"} and not line.strip().isdecimal():  # redis-cli ends well whatever it was told
-            raise DatabaseError(f"{server} refused: {line.strip()}")
+    said = [line.strip() for line in _feed(stack, engine, server, logins.REDIS_CLI, order).splitlines() if line.strip()]
+    wrong = [line for line in said if line != "OK" and not line.isdecimal()]
+    if wrong or len(said) != order.count(b"\n"):  # redis-cli ends well whatever it was told, and when nobody answers
+        raise DatabaseError(f"{server} refused: {wrong[0] if wrong else 'no answer over TLS'}")
 
 
 def _postgres(script: bytes, stack: Stack, engine: Engine) -> str:
@@ -264,12 +271,11 @@ def _restart(name: str, now: Material, stack: Stack) -> tuple[str, ...]:
     """Name the services whose files have other values than with the old password."""
     before = replace(now, passwords={**now.passwords, name: "another"}, logins={}, also_valid={})
     old, new = render(before), render(replace(now, logins={}, also_valid={}))
-    readers = [service for folder, services in READERS.items() if old[folder] != new[folder] for service in services]
-    return tuple(service for service in readers if service in stack.services)
+    changed = {folder for folder in new if old[folder] != new[folder] and folder not in READ_AT_ONCE}
+    return tuple(sorted(key for key, one in stack.services.items() if changed & one.folders and not one.one_shot))
 
 
 def _say_what_is_left(result: Rotation, console: Console) -> None:
-    console.done(f"{result.name} is changed")
     if result.restart:
         console.say(f"  they use the old value until: inv deploy.restart --svc {','.join(result.restart)}")
     if result.open:

@@ -59,9 +59,7 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
         console.done(f"nothing to do: {SEALED} holds all this for the same recipients")
         return target
     if dry_run:
-        console.say(
-            f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {people}"
-        )
+        console.say(f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {people}")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     Store(target.parent).write(target.name, pyrage.encrypt(content, keys))
@@ -90,8 +88,9 @@ def unseal(*, identity: str, yes: bool = False, directory: Path, console: Consol
     replaced = _replaceable(different, yes=yes, console=console)
     for name in (*missing, *replaced):
         files[name].store.write(files[name].name, files[name].content)
-        console.say(f"  restored {name}")
-    if not (missing or replaced):
+    if missing or replaced:
+        console.done(f"restored {', '.join((*missing, *replaced))}")
+    else:
         console.done(f"nothing to do: {len(same)} files are as they were sealed")
     return Unsealed((*missing, *replaced), same, different)
 
@@ -151,7 +150,7 @@ def _replaceable(different: tuple[str, ...], *, yes: bool, console: Console) -> 
     if not different:
         return ()
     console.warn(f"other than sealed on this host: {', '.join(different)}")
-    console.confirm(f"Replace {len(different)} files with the sealed ones?", yes=yes)
+    console.confirm("Replace them with the sealed ones?", yes=yes)
     return different
 
 

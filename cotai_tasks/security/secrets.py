@@ -77,7 +77,8 @@ def make_secrets(
     if made:
         console.say(f"  made {', '.join(made)}")
         cure = "back it up where nobody else reads it: inv security.seal"
-        console.done(f"{len(made)} secrets are new in {store.folder} (mode 0600); {cure}")
+        many = "1 secret is" if len(made) == 1 else f"{len(made)} secrets are"
+        console.done(f"{many} new in {store.folder} (mode 0600); {cure}")
     else:
         console.done(_nothing(store))
     return SecretsResult(str(store.folder), made, tuple(there))

@@ -57,7 +57,7 @@ class House:
             "MONGODB_OPTIONS": "replicaSet=rs0",
         }
         self.stack: Stack = make_stack(
-            *(service(one) for one in ("postgres", "redis", "backend")), project=project, variables=variables
+            *(service(one) for one in ("postgres", "redis")), project=project, variables=variables
         )
 
     @property

@@ -106,7 +106,7 @@ def test_no_secret_is_where_it_does_not_belong(deployed: Production) -> None:
         "inspect": deployed.docker("inspect", *deployed.containers(""), *own),
         "history": "".join(deployed.docker("history", "--no-trunc", image) for image in own),
         "logs": deployed.inv("deploy.logs", "--tail", "all").stdout,
-        "arguments": "\n".join(deployed.docker("top", one, "-eo", "args") for one in live(deployed)),
+        "arguments": "\n".join(deployed.docker("top", one, "-eo", "pid,args") for one in live(deployed)),
     }
     found = [(place, name) for place, text in places.items() for name, value in canaries.items() if value in text]
     assert found == []
@@ -125,9 +125,12 @@ def test_a_service_reads_its_own_secrets_alone(deployed: Production) -> None:
 
 REACHED = {
     "nginx": {"backend:8000", "llm-service:8001", "flower:5555", "prometheus:9090"},
-    "backend": {"postgres:5432", "mongodb:27017", "redis:6379", "redis-cache:6379", "llm-service:8001"},
+    "backend": {
+        *("postgres:5432", "mongodb:27017", "redis:6379", "redis-cache:6379", "postgres-exporter:9187"),
+        *("llm-service:8001", "flower:5555", "prometheus:9090"),
+    },
     "ollama": {"llm-service:8001"},
-    "prometheus": {"backend:8000", "postgres-exporter:9187", "alertmanager:9093", "flower:5555"},
+    "prometheus": {"backend:8000", "llm-service:8001", "postgres-exporter:9187", "alertmanager:9093", "flower:5555"},
 }
 """Which of all listed addresses each of these reaches: the others are out of its reach."""
 ADDRESSES = sorted(set().union(*REACHED.values()) | {"ollama:11434"})
@@ -297,7 +300,8 @@ def test_a_certificate_is_renewed_without_a_gap(deployed: Production) -> None:
     while renewing.poll() is None:
         answers.append(deployed.get("/nothing-here").status_code)
         time.sleep(0.15)
-    assert renewing.returncode == 0, renewing.communicate()
+    said, _ = renewing.communicate()
+    assert renewing.returncode == 0, said
     assert set(answers) == {404}
     second = deployed.inv("security.certs-status", "--json").stdout
     assert json.loads(first)["installed"]["serial"] != json.loads(second)["installed"]["serial"]

@@ -21,6 +21,7 @@ def test_every_error_has_its_own_exit_code() -> None:
         "RegistryError": 9,
         "RefusedError": 10,
         "DatabaseError": 11,
+        "CertificateError": 12,
     }
 
 

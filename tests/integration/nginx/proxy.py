@@ -6,6 +6,8 @@ import base64
 import hashlib
 import http.client
 import json
+import os
+import re
 import socket
 import ssl
 import time
@@ -20,8 +22,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from cotai_tasks.build import build_images
+from cotai_tasks.settings import load_settings
+from cotai_tasks.stack import known_source, stack_variables
+from cotai_tasks.testing import RecordingConsole
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cotai_tasks.engine import Engine
 
@@ -31,6 +38,18 @@ PROBE = "10.251.77.0/28"
 UPSTREAM = (Path(__file__).parent / "upstream.py").read_text()
 PASSWORD = "right-password"
 HTPASSWD = b"admin:{SSHA}" + base64.b64encode(hashlib.sha1(f"{PASSWORD}salt".encode()).digest() + b"salt")  # noqa: S324 - what Nginx reads
+
+
+HEADERS = {
+    "strict-transport-security": "max-age=63072000",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "strict-origin-when-cross-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)
@@ -60,8 +79,10 @@ class Authority:
             digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
             key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
         )  # fmt: skip
-        own = self._builder(self.name, self.key).add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
-        self.pem = _pem(own.add_extension(usage, True).sign(self.key, hashes.SHA256()))
+        own = self._builder(self.name, self.key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        self.pem = _pem(own.add_extension(usage, critical=True).sign(self.key, hashes.SHA256()))
 
     def issue(self) -> tuple[bytes, bytes, int]:
         """Give a certificate for 90 days, its key, and its serial number."""
@@ -69,7 +90,7 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
         names = x509.SubjectAlternativeName([x509.DNSName(NAME), x509.DNSName(f"www.{NAME}")])
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        made = self._builder(subject, key).add_extension(names, False).add_extension(usage, False)
+        made = self._builder(subject, key).add_extension(names, critical=False).add_extension(usage, critical=False)
         certificate = made.sign(self.key, hashes.SHA256())
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return _pem(certificate), key.private_bytes(*form), certificate.serial_number
@@ -82,8 +103,8 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(days=90, hours=-1))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-            .add_extension(issuer, False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(issuer, critical=False)
         )
 
 
@@ -242,6 +263,33 @@ class Proxy:
         self.engine.command("network", "rm", self.edge, self.probe)
         if self.containers:
             self.engine.command("volume", "rm", self.live, self.secrets)
+
+
+def started(engine: Engine, scratch: Path) -> Iterator[Proxy]:
+    """Build the image as `inv build.image nginx` does, and have it running for a while."""
+    repository = f"cotai-test/nginx-{uuid.uuid4().hex[:8]}"
+    settings = load_settings(ROOT, "dev", environ={**os.environ, "COTAI_REPOSITORY": repository})
+    (image,) = build_images(["nginx"], settings=settings, engine=engine, console=RecordingConsole()).images
+    python = stack_variables(settings, known_source(settings, engine))["PYTHON_IMAGE"]
+    made = Proxy(engine, image, python, scratch)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+        engine.remove_images([image])
+
+
+def login(password: str = PASSWORD) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(f'admin:{password}'.encode()).decode()}"}
+
+
+def assert_headers(answer: Answer, policy: str = API_POLICY) -> None:
+    """Every header of ours, as it should be; `Proxy.ask` has seen that none stands twice."""
+    assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
+    assert answer.headers["content-security-policy"] == policy
+    assert answer.headers["server"] == "nginx"
+    assert re.fullmatch(r"[\w.:-]{1,64}", answer.headers["x-request-id"])
 
 
 _CLIENT = """

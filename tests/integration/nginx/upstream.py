@@ -23,6 +23,7 @@ class Upstream(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        """Choose by the path."""
         url = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
         if self.headers.get("Upgrade") == "websocket":
@@ -34,12 +35,13 @@ class Upstream(BaseHTTPRequestHandler):
             self.answer(503 if url.path.endswith("/refuse") else 200)
 
     def do_POST(self) -> None:
+        """Take the body in, and answer as to a GET."""
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.do_GET()
 
     def answer(self, status: int) -> None:
         """Tell who was asked what; with headers of its own that are Nginx's to say."""
-        service = PORTS[self.server.server_address[1]]
+        service = PORTS[self.connection.getsockname()[1]]
         told = {"service": service, "method": self.command, "path": self.path, "headers": dict(self.headers.items())}
         body = json.dumps(told).encode()
         self.send_response(status)

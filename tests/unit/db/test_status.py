@@ -8,22 +8,26 @@ from typing import Any
 
 import pytest
 
-from cotai_tasks.db.shell import DATABASES
-from cotai_tasks.db.status import (
+from cotai_tasks.db.answers import (
+    MEMBERS,
+    RECEIVERS,
+    SCANNED,
+    STATEMENTS,
+    UNUSED,
     ServerStatus,
-    database_status,
-    in_time,
+    cells,
     read_mongodb,
     read_postgres,
     read_redis,
-    row,
-    show_status,
 )
+from cotai_tasks.db.questions import in_time
+from cotai_tasks.db.shell import DATABASES
+from cotai_tasks.db.status import database_status, row, show_status
 from cotai_tasks.errors import DatabaseError, EngineError
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 from tests.unit.deploy.stacks import settings
 
-POSTGRES = {
+POSTGRES: dict[str, Any] = {
     "version": "17.6",
     "size": 8_000_000,
     "connections": 3,
@@ -31,8 +35,15 @@ POSTGRES = {
     "wal": "replica",
     "fsync": "on",
     "archive": "off",
+    "tls": True,
+    "checksums": "on",
     "statements": True,
     "revision": "0002",
+    "slowest": [],
+    "scanned": [],
+    "unused": [],
+    "receivers": [],
+    "archiver": {"last": None, "failed": 0},
 }
 MONGODB = {
     "version": "8.0.1",
@@ -40,12 +51,14 @@ MONGODB = {
     "connections": 4,
     "max_connections": 800,
     "collections": 2,
+    "tls": True,
     "set": "rs0",
     "primary": True,
 }
 REDIS = """\
 # Server
 redis_version:8.0.2
+server_time_usec:1800000060000000
 # Clients
 connected_clients:5
 maxclients:10000
@@ -55,11 +68,16 @@ maxmemory:256000000
 maxmemory_policy:noeviction
 # Persistence
 aof_enabled:1
+rdb_last_save_time:1800000000
+rdb_last_bgsave_status:ok
+aof_last_write_status:ok
+aof_last_bgrewrite_status:ok
 # Keyspace
 db0:keys=3,expires=0,avg_ttl=0
 db1:keys=4,expires=4,avg_ttl=9
 dbfilename_like:not a keyspace
 save:3600 1 300 100
+tls_port:6379
 """
 
 UP = {
@@ -70,8 +88,9 @@ UP = {
         size=8_000_000,
         connections=3,
         max_connections=100,
+        tls=True,
         persistence="WAL replica, fsync on, archive off",
-        facts={"revision": "0002", "pg_stat_statements": "on"},
+        facts={"revision": "0002", "pg_stat_statements": "on", "checksums": "on"},
     ),
     "mongodb": ServerStatus(
         "mongodb",
@@ -80,6 +99,7 @@ UP = {
         size=5_000,
         connections=4,
         max_connections=800,
+        tls=True,
         persistence="journal",
         facts={"collections": "2", "replica set": "rs0 (primary)"},
     ),
@@ -90,8 +110,9 @@ UP = {
         size=762_000,
         connections=5,
         max_connections=10_000,
+        tls=True,
         persistence="append-only file and snapshots",
-        facts={"keys": "7", "memory limit": "256 MB", "policy": "noeviction"},
+        facts={"keys": "7", "memory limit": "256 MB", "policy": "noeviction", "last snapshot": "1 min ago"},
     ),
 }
 ANSWERS = {
@@ -140,7 +161,58 @@ def test_postgres_without_alembic_has_no_revision() -> None:
     """What the application does not use is not shown."""
     told = POSTGRES | {"revision": "", "statements": False, "archive": "on"}
     found = read_postgres("postgres", json.dumps(told))
-    assert (found.facts, found.persistence) == ({"pg_stat_statements": "off"}, "WAL replica, fsync on, archive on")
+    assert found.facts == {"pg_stat_statements": "off", "checksums": "on"}
+    assert found.persistence == "WAL replica, fsync on, archive on"
+
+
+@pytest.mark.parametrize(
+    ("told", "archive"),
+    [
+        ({"archive": "off"}, "archive off"),
+        ({"archive": "on"}, "archive on"),
+        ({"archive": "on", "archiver": {"last": None, "failed": 3}}, "archive on, 3 failures"),
+        ({"receivers": [{"slot": "cotai", "active": True}]}, "archive streaming"),
+        ({"receivers": [{"slot": "cotai", "active": False}]}, "archive off"),
+    ],
+)
+def test_how_the_log_leaves_the_server(told: dict[str, Any], archive: str) -> None:
+    """By streaming, by archiving with what failed of it, or not at all: a receiver that has left does not count."""
+    assert read_postgres("postgres", json.dumps(POSTGRES | told)).persistence == f"WAL replica, fsync on, {archive}"
+
+
+def test_longer_lists_are_kept_by_their_titles() -> None:
+    """Only those with something in them."""
+    told = POSTGRES | {
+        "slowest": [{"calls": 1200, "mean_ms": 3.5, "total_ms": 4200, "statement": "SELECT $1"}],
+        "scanned": [{"table": "tenders", "rows": 20000, "scans": 60, "rows_per_scan": 20000, "by_index": 0}],
+        "unused": [{"index": "tenders_title", "table": "tenders", "size": 2_000_000}],
+        "receivers": [{"slot": "cotai", "active": True, "state": "reserved", "kept": 16_000_000}],
+    }
+    found = read_postgres("postgres", json.dumps(told)).details
+    assert list(found) == [STATEMENTS, SCANNED, UNUSED, RECEIVERS]
+    assert [cells(rows[0]) for rows in found.values()] == [
+        ["1,200", "3.5", "4,200", "SELECT $1"],
+        ["tenders", "20,000", "60", "20,000", "0"],
+        ["tenders_title", "tenders", "2 MB"],
+        ["cotai", "yes", "reserved", "16 MB"],
+    ]
+    assert cells({"statement": "x" * 101}) == ["x" * 99 + "…"]
+
+
+def test_the_members_of_a_replica_set_are_listed_where_there_are_several() -> None:
+    """One is said in the line already."""
+    members = [{"member": "mongodb:27017", "state": "PRIMARY", "health": 1}]
+    assert read_mongodb("mongodb", json.dumps(MONGODB | {"members": members})).details == {}
+    both = [*members, {"member": "other:27017", "state": "RECOVERING", "health": 1}]
+    assert read_mongodb("mongodb", json.dumps(MONGODB | {"members": both})).details == {MEMBERS: both}
+
+
+def test_what_redis_could_not_write_is_loud() -> None:
+    """Its append-only file, its snapshot and its rewrite."""
+    answer = REDIS.replace("status:ok", "status:err")
+    facts = read_redis("redis", answer).facts
+    failed = {"SNAPSHOT": "FAILED", "APPEND-ONLY FILE": "FAILED", "REWRITE": "FAILED"}
+    assert {name: facts.get(name) for name in failed} == failed
 
 
 def test_a_mongodb_that_takes_no_writes_is_loud() -> None:
@@ -176,15 +248,16 @@ def test_an_unlimited_redis_says_so() -> None:
 def test_a_row_of_the_table() -> None:
     """Connections against their limit, `?` where the server does not tell it; a fault in the last column."""
     down = ServerStatus("mongodb", up=False, fault="[gone]")
-    assert row(down) == ("mongodb", "[red]down[/]", "", "", "", "", r"\[gone]")
+    assert row(down) == ("mongodb", "[red]down[/]", "", "", "", "", "", r"\[gone]")
     assert row(UP["postgres"]) == (
         "postgres",
         "[green]up[/]",
         "17.6",
         "8 MB",
         "3/100",
+        "on",
         "WAL replica, fsync on, archive off",
-        "revision 0002, pg_stat_statements on",
+        "revision 0002, pg_stat_statements on, checksums on",
     )
     assert row(ServerStatus("x", up=True, connections=2))[4] == "2/?"
 
@@ -197,6 +270,16 @@ def test_all_up_is_success() -> None:
         ["server", "state"],
         *([name, "up"] for name in UP),
     ]
+
+
+def test_a_longer_list_is_a_table_of_its_own() -> None:
+    """Under the overview, named after its server."""
+    console = RecordingConsole()
+    server = ServerStatus("postgres", up=True, details={UNUSED: [{"index": "a[0]", "table": "tenders", "size": 2e6}]})
+    show_status([server], as_json=False, console=console)
+    lines = console.text().splitlines()
+    assert lines[3] == "postgres: indexes that nothing has used"
+    assert [line.split() for line in lines[4:]] == [["index", "table", "size"], ["a[0]", "tenders", "2", "MB"]]
 
 
 def test_one_down_is_exit_code_11() -> None:

@@ -14,8 +14,8 @@ import pytest
 from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError
 from cotai_tasks.security import rotate as module
 from cotai_tasks.security.logins import scram_verifier
-from cotai_tasks.security.rotate import DATABASES, OVERLAPPING, READERS, finish, rotate
-from cotai_tasks.security.secrets import Rotation
+from cotai_tasks.security.rotate import DATABASES, OVERLAPPING, finish, rotate
+from cotai_tasks.security.secrets import Rotation, secret_folders
 from cotai_tasks.security.store import Store
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 from cotai_tasks.variables import PRODUCTION_SECRETS
@@ -31,8 +31,18 @@ if TYPE_CHECKING:
     from cotai_tasks.stack import Stack
 
 SERVERS = ("postgres", "mongodb", "redis", "redis-cache")
+MOUNTS = {
+    "backend": "secrets/app",
+    "celery-worker": "secrets/app",
+    "flower": "secrets/flower",
+    "nginx": "secrets/proxy",
+    "grafana": "secrets/grafana",
+    "redis-exporter": "secrets/exporters",
+    **{name: f"secrets/{name}" for name in SERVERS},
+}
 STACK = stack(
-    *(service(name) for name in (*SERVERS, *(one for readers in READERS.values() for one in readers))),
+    *(service(name, folders=frozenset({folder, "config/probe"})) for name, folder in MOUNTS.items()),
+    service("migrate", folders=frozenset({"secrets/migrate"}), one_shot=True),
     variables=IMAGES | {"POSTGRES_DB": "cotai"},
 )
 
@@ -49,7 +59,7 @@ class Databases(FakeEngine):
         self.fed.append(data)
         if len(self.fed) == self.dies_at:
             raise KeyboardInterrupt
-        return self.sessions if b"count(*)" in data else "OK\nOK\n"
+        return self.sessions if b"count(*)" in data else "OK\n" * data.count(b"\n")
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +77,13 @@ def locks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return purposes
 
 
-def databases() -> Databases:
-    return Databases(found_containers=[container(name) for name in SERVERS])
+def databases(directory: Path) -> Databases:
+    return Databases(found_containers=[container(name) for name in SERVERS], folders=deployed(directory))
+
+
+def deployed(directory: Path) -> dict[str, dict[str, bytes]]:
+    folders = secret_folders(settings(directory), IMAGES)
+    return {folder: {name: one.content for name, one in files.items()} for folder, files in folders.items()}
 
 
 def run(name: str, directory: Path, engine: FakeEngine, console: RecordingConsole | None = None) -> Rotation:
@@ -91,10 +106,10 @@ def store(tmp_path: Path) -> Store:
 
 def test_postgres_gets_a_second_login(tmp_path: Path, store: Store, locks: list[str]) -> None:
     """The other role learns the new value, acts as the owner, and stands in the URL; the first one is not touched."""
-    old, engine = store.text("POSTGRES_PASSWORD"), databases()
+    old, engine = store.text("POSTGRES_PASSWORD"), databases(tmp_path)
     result = run("POSTGRES_PASSWORD", tmp_path, engine)
     new = store.text("POSTGRES_PASSWORD")
-    assert result == Rotation("POSTGRES_PASSWORD", open=True, restart=("backend", "celery-worker", "celery-beat"))
+    assert result == Rotation("POSTGRES_PASSWORD", open=True, restart=("backend", "celery-worker"))
     assert (new != old, store.text("POSTGRES_PASSWORD.old")) == (True, old)
     (order,) = (one.decode() for one in engine.fed)
     assert 'CREATE ROLE "cotai_b" IN ROLE "cotai";' in order
@@ -107,7 +122,7 @@ def test_postgres_gets_a_second_login(tmp_path: Path, store: Store, locks: list[
 
 def test_the_logins_take_turns(tmp_path: Path, store: Store) -> None:
     """The next rotation gives the first login a new password, after the old one was made invalid."""
-    engine = databases()
+    engine = databases(tmp_path)
     run("POSTGRES_PASSWORD", tmp_path, engine)
     end("POSTGRES_PASSWORD", tmp_path, engine)
     assert b'ALTER ROLE "cotai" PASSWORD NULL;' in engine.fed[-1]
@@ -119,9 +134,28 @@ def test_the_logins_take_turns(tmp_path: Path, store: Store) -> None:
     assert not (store.folder / "POSTGRES_PASSWORD.old").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("ADMIN_PASSWORD", ("flower", "grafana")),
+        ("MONITOR_PASSWORD", ("flower", "redis-exporter")),
+        ("REDIS_CACHE_PASSWORD", ("backend", "celery-worker")),
+        ("POSTGRES_SUPERUSER_PASSWORD", ()),
+    ],
+)
+def test_who_read_it_when_it_started_must_start_again(
+    tmp_path: Path, store: Store, name: str, services: tuple[str, ...]
+) -> None:
+    """Services whose files changed, but for databases, which were told, and Nginx, which reads at each request."""
+    console = RecordingConsole()
+    assert run(name, tmp_path, databases(tmp_path), console).restart == services
+    assert (f"inv deploy.restart --svc {','.join(services)}" in console.text()) == bool(services)
+    assert store.text(name) not in console.text()
+
+
 def test_sessions_with_the_old_password_are_asked_about(tmp_path: Path, store: Store) -> None:
     """Ending them interrupts a service that was not restarted: with --yes only."""
-    engine = databases()
+    engine = databases(tmp_path)
     run("POSTGRES_PASSWORD", tmp_path, engine)
     engine.sessions = "3\n"
     with pytest.raises(RefusedError, match="3 sessions are still open with the old POSTGRES_PASSWORD"):
@@ -133,7 +167,7 @@ def test_sessions_with_the_old_password_are_asked_about(tmp_path: Path, store: S
 
 def test_mongodb_gets_a_second_user(tmp_path: Path, store: Store) -> None:
     """With the application's role; `finish` removes the first."""
-    engine = databases()
+    engine = databases(tmp_path)
     run("MONGODB_PASSWORD", tmp_path, engine)
     root, new = store.text("MONGODB_ROOT_PASSWORD"), store.text("MONGODB_PASSWORD")
     assert json.loads(engine.fed[-1]) == {
@@ -150,7 +184,7 @@ def test_mongodb_gets_a_second_user(tmp_path: Path, store: Store) -> None:
 
 def test_redis_takes_both_until_the_end(tmp_path: Path, store: Store) -> None:
     """As hashes, without disconnecting anybody; `finish` throws out who is there with the old one."""
-    old, engine = store.text("REDIS_PASSWORD"), databases()
+    old, engine = store.text("REDIS_PASSWORD"), databases(tmp_path)
     run("REDIS_PASSWORD", tmp_path, engine)
     new, admin = store.text("REDIS_PASSWORD"), store.text("REDIS_ADMIN_PASSWORD")
     both = f"#{digest(new)} #{digest(old)}"
@@ -167,7 +201,7 @@ def test_redis_takes_both_until_the_end(tmp_path: Path, store: Store) -> None:
 @pytest.mark.parametrize("name", PRODUCTION_SECRETS)
 def test_each_is_told_to_who_knows_it_and_nobody_sees_it(tmp_path: Path, store: Store, name: str) -> None:
     """No value, old or new, in a command line, in what is printed or in what is returned."""
-    engine, console = databases(), RecordingConsole()
+    engine, console = databases(tmp_path), RecordingConsole()
     values = [store.text(one) for one in PRODUCTION_SECRETS]
     result = run(name, tmp_path, engine, console)
     values.append(store.text(name))
@@ -185,7 +219,7 @@ def test_an_interrupted_one_is_finished_by_repeating_it(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, name: str, step: str
 ) -> None:
     """Wherever it stopped: then store, databases and engine agree on one new value, and the old one is valid."""
-    old, engine = store.text(name), databases()
+    old, engine = store.text(name), databases(tmp_path)
     with monkeypatch.context() as broken:
         if step == "order":
             engine.dies_at = 1
@@ -212,11 +246,13 @@ def test_an_interrupted_one_is_finished_by_repeating_it(
 
 def test_an_order_that_failed_says_why_and_no_value(tmp_path: Path, store: Store) -> None:
     """The database's words, without what it was given."""
-    engine = FakeEngine(found_containers=[container("redis")], answers={"execute": ["OK", "NOPERM no permission"]})
-    with pytest.raises(DatabaseError, match="redis refused: NOPERM no permission"):
-        run("REDIS_PASSWORD", tmp_path, engine)
+    there = deployed(tmp_path)
+    for said, reason in ((["OK", "NOPERM no permission"], "NOPERM no permission"), ([], "no answer over TLS")):
+        engine = FakeEngine(found_containers=[container("redis")], answers={"execute": said}, folders=there)
+        with pytest.raises(DatabaseError, match=f"redis refused: {reason}"):
+            run("REDIS_PASSWORD", tmp_path, engine)
     broken = EngineError("psql in postgres failed", evidence="psql: x\nERROR:  role is unknown\nhint")
-    engine = FakeEngine(found_containers=[container("postgres")], errors={"execute": broken})
+    engine = FakeEngine(found_containers=[container("postgres")], errors={"execute": broken}, folders=there)
     with pytest.raises(DatabaseError, match="postgres refused: ERROR:  role is unknown") as caught:
         run("POSTGRES_PASSWORD", tmp_path, engine)
     assert store.text("POSTGRES_PASSWORD.next") not in f"{caught.value}{caught.value.evidence}"
@@ -225,20 +261,30 @@ def test_an_order_that_failed_says_why_and_no_value(tmp_path: Path, store: Store
 def test_what_cannot_be_changed_is_refused(tmp_path: Path, store: Store) -> None:
     """An unknown name, a stopped server, a value of the environment; a dry run does nothing."""
     with pytest.raises(UsageError, match="no such secret: 'REDIS_PASWORD'") as caught:
-        run("REDIS_PASWORD", tmp_path, databases())
+        run("REDIS_PASWORD", tmp_path, databases(tmp_path))
     assert caught.value.cure == "Did you mean REDIS_PASSWORD?"
     with pytest.raises(DatabaseError, match="not running in cotai-dev: redis"):
         run("REDIS_PASSWORD", tmp_path, FakeEngine())
     given = settings(tmp_path)
     store.write("REDIS_PASSWORD", b"what-the-file-holds-now")
     with pytest.raises(UsageError, match="the environment gives another"):
-        rotate("REDIS_PASSWORD", settings=given, engine=databases(), console=RecordingConsole())
-    engine, console = databases(), RecordingConsole()
+        rotate("REDIS_PASSWORD", settings=given, engine=databases(tmp_path), console=RecordingConsole())
+    engine, console = databases(tmp_path), RecordingConsole()
     rotate("MONITOR_PASSWORD", dry_run=True, settings=settings(tmp_path), engine=engine, console=console)
     assert "and in: postgres, mongodb, redis, redis-cache" in console.text()
-    assert (engine.calls, engine.folders) == ([], {})
+    assert (engine.calls, engine.folders) == ([], deployed(tmp_path))
     end("MONITOR_PASSWORD", tmp_path, engine)
     assert engine.calls == []
+
+
+def test_a_stack_of_another_folder_is_left_alone(tmp_path: Path, store: Store) -> None:
+    """A second checkout with secrets of its own must not push them onto what runs."""
+    engine = databases(tmp_path)
+    before = store.text("REDIS_PASSWORD")
+    engine.folders["secrets/redis"]["ca.pem"] = b"of another checkout"
+    with pytest.raises(RefusedError, match="does not run with the secrets of this folder"):
+        run("REDIS_PASSWORD", tmp_path, engine)
+    assert (engine.calls, store.text("REDIS_PASSWORD"), store.read("REDIS_PASSWORD.next")) == ([], before, None)
 
 
 def test_the_verifier_is_the_one_that_postgresql_makes() -> None:

@@ -80,7 +80,7 @@ def test_what_differs_is_not_replaced_without_a_question(tmp_path: Path, identit
     sealed(tmp_path)
     store = Store(tmp_path / "env/secrets")
     store.write("REDIS_PASSWORD", b"a-later-password")
-    with pytest.raises(RefusedError, match="Replace 1 files"):
+    with pytest.raises(RefusedError, match="Replace them with the sealed ones"):
         restored(tmp_path, identity)
     assert store.text("REDIS_PASSWORD") == "a-later-password"
     names, said = restored(tmp_path, identity, yes=True)
