@@ -15,6 +15,7 @@ nox.options.error_on_missing_interpreters = False
 HERE = Path(__file__).parent
 LOCK = "requirements-dev.lock"
 APPLICATIONS = ("docker/reference/backend", "docker/reference/llm")
+TOOLS = ("acme-server", "sslyze")
 SHELL_SCRIPTS = ("bootstrap", ".ci/run")
 OTHER_PYTHONS = ["3.12", "3.13", "3.14"]
 
@@ -112,7 +113,8 @@ def lock(session: nox.Session) -> None:
     session.run(
         "uv", "pip", "compile", *flags, "--group", "dev", "pyproject.toml", "-c", "requirements.lock", "-o", LOCK
     )
-    session.run("uv", "pip", "compile", *flags, "tests/sslyze.in", "-o", "tests/sslyze.txt")
+    for tool in TOOLS:
+        session.run("uv", "pip", "compile", *flags, f"tests/{tool}.in", "-o", f"tests/{tool}.txt")
     for application in APPLICATIONS:
         session.run(
             "uv", "pip", "compile", *flags, f"{application}/requirements.in", "-o", f"{application}/requirements.txt"

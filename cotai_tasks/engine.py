@@ -207,8 +207,8 @@ class Engine:
 
     def hashes(self, project: Project) -> dict[str, str]:
         """Give the fingerprint of each service: a container that was made with another one would be made anew."""
-        lines = self.compose(project, "config", "--hash", "*")
-        return dict(line.split() for line in lines)  # type: ignore[misc] # `service hash` each
+        pairs = (line.split() for line in self.compose(project, "config", "--hash", "*"))
+        return {pair[0]: pair[1] for pair in pairs}
 
     def up(self, project: Project, services: Sequence[str], *flags: str) -> Running:
         """Begin to create and start services in the order of their dependencies."""

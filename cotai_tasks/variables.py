@@ -45,6 +45,12 @@ def _address(value: str) -> str:
     return value
 
 
+def _url(value: str) -> str:
+    if "," in value:
+        raise ValueError("must be one http:// or https:// URL")
+    return _urls(value)
+
+
 def _urls(value: str) -> str:
     for url in filter(None, value.split(",")):
         try:
@@ -92,6 +98,7 @@ Module = Annotated[str, AfterValidator(_module)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 Names = Annotated[str, AfterValidator(_names)]
+Url = Annotated[str, AfterValidator(_url)]
 Urls = Annotated[str, AfterValidator(_urls)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
@@ -136,7 +143,7 @@ class Variables(BaseModel):
     LLM_CPUS: Annotated[float, Field(gt=0)] = 2
     LLM_SERVERS: Urls = "http://ollama:11434"
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    OTEL_EXPORTER_OTLP_ENDPOINT: Urls = ""
+    OTEL_EXPORTER_OTLP_ENDPOINT: Url = ""
 
     POSTGRES_DB: Name = "cotai"
     POSTGRES_USER: Name = "cotai"
@@ -157,8 +164,8 @@ class Variables(BaseModel):
     SERVER_NAME: Names = ""
     TLS_PROFILE: Literal["intermediate", "modern"] = "intermediate"
     ACME_EMAIL: str = ""
-    ACME_DIRECTORY: Urls = "https://acme-v02.api.letsencrypt.org/directory"
-    ALERT_WEBHOOK_URL: Urls = ""
+    ACME_DIRECTORY: Url = "https://acme-v02.api.letsencrypt.org/directory"
+    ALERT_WEBHOOK_URL: Url = ""
 
     BIND_ADDRESS: Address = "127.0.0.1"
     PROBE_SUBNET: Network = "10.255.255.0/28"

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 
-STATEMENTS = "statements that took most time"
-SCANNED = "tables read from end to end: is there an index missing?"
-UNUSED = "indexes that nothing has used"
-RECEIVERS = "receivers of the write-ahead log"
-MEMBERS = "members of the replica set"
+TITLES = {
+    "slowest_statements": "statements that took most time",
+    "tables_read_whole": "tables read from end to end: is there an index missing?",
+    "unused_indexes": "indexes that nothing has used",
+    "wal_receivers": "receivers of the write-ahead log",
+    "members": "members of the replica set",
+}
+"""The longer lists, and how a person is told of them."""
 _TRUE = {True: "yes", False: "no"}
 
 
@@ -38,7 +41,7 @@ class ServerStatus:
     persistence: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     details: dict[str, Rows] = field(default_factory=dict)
-    """Longer lists by their title, only those with something in them: sizes in bytes, times in milliseconds."""
+    """Lists of `TITLES`, only those with something in them: sizes in bytes, times in milliseconds."""
 
 
 def read_postgres(service: str, answer: str) -> ServerStatus:
@@ -47,10 +50,10 @@ def read_postgres(service: str, answer: str) -> ServerStatus:
     facts = {"revision": told["revision"]} if told["revision"] else {}
     facts |= {"pg_stat_statements": "on" if told["statements"] else "off", "checksums": told["checksums"]}
     lists = {
-        STATEMENTS: told["slowest"],
-        SCANNED: told["scanned"],
-        UNUSED: told["unused"],
-        RECEIVERS: told["receivers"],
+        "slowest_statements": told["slowest"],
+        "tables_read_whole": told["scanned"],
+        "unused_indexes": told["unused"],
+        "wal_receivers": told["receivers"],
     }
     return _server(
         service,
@@ -82,7 +85,7 @@ def read_mongodb(service: str, answer: str) -> ServerStatus:
         told,
         persistence="journal",
         facts=facts | ({"image": "for evaluation only"} if told.get("evaluation") else {}),
-        details={MEMBERS: members if len(members) > 1 else []},
+        details={"members": members if len(members) > 1 else []},
     )
 
 
@@ -139,7 +142,7 @@ def _server(
         tls=told["tls"],
         persistence=persistence,
         facts=facts,
-        details={title: rows for title, rows in details.items() if rows},
+        details={name: rows for name, rows in details.items() if rows},
     )
 
 

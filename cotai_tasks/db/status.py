@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from cotai_tasks.console import size
-from cotai_tasks.db.answers import READERS, ServerStatus, cells
+from cotai_tasks.db.answers import READERS, TITLES, ServerStatus, cells
 from cotai_tasks.db.questions import STATUS, in_time
 from cotai_tasks.db.shell import DATABASES, ask
 from cotai_tasks.errors import DatabaseError
@@ -46,9 +46,9 @@ def show_status(servers: Sequence[ServerStatus], *, as_json: bool, console: Cons
         columns = ("server", "state", "version", "size", "connections", "TLS", "persistence", "more")
         console.table(columns, [row(one) for one in servers])
         for server in servers:
-            for title, rows in server.details.items():
-                console.out(f"\n{server.service}: {title}")
-                names = [name.replace("_", " ") for name in rows[0]]
+            for name, rows in server.details.items():
+                console.out(f"\n{server.service}: {TITLES[name]}")
+                names = [one.replace("_", " ") for one in rows[0]]
                 console.table(names, [[escape(cell) for cell in cells(one)] for one in rows])
     down = [one.service for one in servers if not one.up]
     if down:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class Advice:
 
 
 def tune(*, settings: Settings, engine: Engine) -> list[Advice]:
-    """Ask every database that runs, and compare.
+    """Ask every database that runs, all at the same time, and compare.
 
     Raises `DatabaseError` when none runs, or one refuses. A container without a limit counts as the whole host.
     """
@@ -70,7 +71,9 @@ def tune(*, settings: Settings, engine: Engine) -> list[Advice]:
     there = [name for name in DATABASES if name in containers]
     if not there:
         require_running(stack, [name for name in DATABASES if name in stack.services], settings=settings, engine=engine)
-    return [one for name in there for one in _advise(name, containers[name], stack, settings, engine)]
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda name: [*_advise(name, containers[name], stack, settings, engine)], there)
+    return [one for advice in found for one in advice]
 
 
 def show_advice(advice: Sequence[Advice], *, as_json: bool, settings: Settings, console: Console) -> None:

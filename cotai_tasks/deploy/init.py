@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cotai_tasks import security
-from cotai_tasks.errors import EngineError, Finding, PreflightError, SettingsError, UsageError, nearest
+from cotai_tasks.build import ensure_images
+from cotai_tasks.errors import (
+    BuildError,
+    EngineError,
+    Finding,
+    PreflightError,
+    RegistryError,
+    SettingsError,
+    UsageError,
+    nearest,
+)
 from cotai_tasks.files import find_file
 from cotai_tasks.settings import FILE_NAMES, load_settings
+from cotai_tasks.stack import choose_source, open_stack
 from cotai_tasks.variables import PRODUCTION_SECRETS, Variables
 
 if TYPE_CHECKING:
@@ -110,7 +121,7 @@ def steps(settings: Settings, *, certificate: bool) -> list[str]:
     return [
         f"DNS: let {names} point to this host (an A record, AAAA for IPv6).",
         f"Firewall: open ports {variables.HTTP_PORT} and {variables.HTTPS_PORT} to the world, and no other.",
-        *([] if certificate else ["inv build.all, then inv security.certs --self-signed: Nginx needs one to start."]),
+        *([] if certificate else ["inv security.certs --self-signed: Nginx needs a certificate to start."]),
         "inv deploy.prod starts the stack.",
         "inv security.certs --acme gets a certificate that browsers know (port 80 must be reachable by then).",
         f"Back up {variables.COTAI_SECRETS}: inv security.seal --recipient age1… makes one encrypted file to commit.",
@@ -145,13 +156,21 @@ def _create(
 
 
 def _certificate(settings: Settings, engine: Engine, console: Console) -> bool:
-    """Install a self-signed certificate, so that Nginx can start; that needs our images."""
+    """Install a self-signed certificate, so that Nginx can start, through a container of our own image."""
     try:
+        make_image(settings, engine, console)
         security.install_self_signed(settings=settings, engine=engine, console=console)
-    except (EngineError, PreflightError) as error:
+    except (BuildError, EngineError, PreflightError, RegistryError) as error:
         console.warn(f"no certificate yet: {error}")
         return False
     return True
+
+
+def make_image(settings: Settings, engine: Engine, console: Console) -> None:
+    """Make the image of the container that puts files into volumes, where it is missing."""
+    stack = open_stack(settings, engine, choose_source(settings, engine)[0])
+    needed = replace(stack, services={"backend": stack.services["backend"]})
+    ensure_images(needed, rebuild=False, settings=settings, engine=engine, console=console)
 
 
 def _quoted(value: str) -> str:

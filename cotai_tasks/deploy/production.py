@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
+from cotai_tasks.deploy.alerting import alerting_files
 from cotai_tasks.errors import EngineError, Finding, UnhealthyError
 from cotai_tasks.security import check_certificate, check_secrets, secret_folders
 from cotai_tasks.sizing import CONNECTIONS, HOST_MEMORY, SHARE
@@ -34,6 +35,10 @@ CONFIGURATION = {
     "alertmanager": "docker/alertmanager",
     "blackbox": "docker/blackbox",
     "grafana": "docker/grafana",
+    "loki": "docker/loki",
+    "alloy": "docker/alloy",
+    "tempo": "docker/tempo",
+    "otel": "docker/otel",
     "probe": "docker/runtime/probe",
 }
 """The folders of the volume `config`, and what they are filled from."""
@@ -107,6 +112,8 @@ def configuration(settings: Settings, sizes: Plan) -> Folders:
     tuned = postgres_settings(limit.memory * 2**20, limit.cpus, CONNECTIONS[sizes.size])
     text = "".join(f"{name} = {value}\n" for name, value in tuned.items())
     folders["config/postgres"]["tuned.conf"] = VolumeFile(text.encode())
+    for folder, files in alerting_files(settings).items():
+        folders[folder] |= files
     return folders
 
 

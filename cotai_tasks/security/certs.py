@@ -115,9 +115,10 @@ def local_authority(settings: Settings, now: datetime) -> tuple[Authority, bool]
 def trust_steps(file: Path) -> tuple[str, ...]:
     """Say how a system or a browser comes to trust the local authority; nobody does that behind a user's back."""
     name, path = "cotai-local-ca", shlex.quote(str(file))
+    copy = f"sudo install -m 644 {path}"
     return (
-        f"Debian, Ubuntu: sudo cp {path} /usr/local/share/ca-certificates/{name}.crt && sudo update-ca-certificates",
-        f"Fedora, RHEL:   sudo cp {path} /etc/pki/ca-trust/source/anchors/{name}.pem && sudo update-ca-trust",
+        f"Debian, Ubuntu: {copy} /usr/local/share/ca-certificates/{name}.crt && sudo update-ca-certificates",
+        f"Fedora, RHEL:   {copy} /etc/pki/ca-trust/source/anchors/{name}.pem && sudo update-ca-trust",
         f"macOS:          sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {path}",
         "Firefox:        Settings, Privacy & Security, View Certificates, Authorities, Import",
         f'Chromium:       certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n "CotAi local CA" -i {path}',

@@ -163,14 +163,8 @@ def test_an_unreachable_registry_is_named_with_the_image(engine: Engine, make_se
         build_images(["base"], settings=settings, engine=engine, console=console)
     one = Service("db", missing, "core", one_shot=False, depends_on=frozenset(), description="", url="", login="",
                   awaited=True, ports=(), volumes=frozenset())  # fmt: skip
-    stack = Stack(
-        Project("cotai-test", ROOT, (), (), ROOT, frozenset()),
-        "upstream",
-        {"db": one},
-        {},
-        {"PYTHON_IMAGE": missing},
-        {},
-    )
+    project = Project("cotai-test", ROOT, (), (), ROOT, frozenset())
+    stack = Stack(project, "upstream", {"db": one}, {}, {}, {"PYTHON_IMAGE": missing}, {})
     with pytest.raises(RegistryError, match=f"^{missing} could not be fetched: .*connection refused"):
         ensure_images(stack, rebuild=False, settings=settings, engine=engine, console=console)
     built = make_settings()

@@ -66,10 +66,28 @@ def test_every_server_is_up(inv: Callable[..., subprocess.CompletedProcess[str]]
         "redis": "append-only file and snapshots",
         "redis-cache": "none",
     }
-    assert told["postgres"]["facts"] == {"pg_stat_statements": "on"}
+    assert told["postgres"]["facts"] == {"pg_stat_statements": "on", "checksums": "off"}
+    assert not any(one["tls"] for one in told.values())
     assert told["mongodb"]["facts"]["replica set"] == "rs0 (primary)"
     assert told["redis"]["facts"]["policy"] == "noeviction"
     assert told["redis-cache"]["facts"]["policy"] == "allkeys-lru"
+
+
+def test_settings_are_compared_with_the_containers(inv: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """Development is small on purpose, and is told so; each setting has its reason."""
+    told = json.loads(inv("db.tune", "--json").stdout)
+    buffers = next(one for one in told if one["setting"] == "shared_buffers")
+    assert (buffers["current"], buffers["recommended"], buffers["fits"]) == ("128MB", "192MB", False)
+    policy = next(one for one in told if one["setting"] == "maxmemory-policy")
+    assert (policy["service"], policy["fits"]) == ("redis", True)
+    done = inv("db.tune")
+    assert (done.returncode, "Development is small on purpose" in done.stderr) == (0, True)
+
+
+def test_an_older_volume_gets_the_monitor(inv: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    """The exporter's role reads statistics, and is made on a volume that has none."""
+    asked = "select rolname, rolsuper from pg_roles where rolname in ('cotai', 'monitor') order by 1"
+    assert inv("db.shell", "postgres", "--command", asked).stdout == "cotai|f\nmonitor|f\n"
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from cotai_runtime import volumes as helper
 from cotai_tasks.facts import Project
 from cotai_tasks.stack import Stack
 from cotai_tasks.testing import FakeEngine
 from cotai_tasks.volumes import VolumeFile, get_folder, pack, put_folders
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "docker/runtime"))
-from cotai_runtime import volumes as helper
 
 ME = os.getuid()
 

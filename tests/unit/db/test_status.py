@@ -9,11 +9,7 @@ from typing import Any
 import pytest
 
 from cotai_tasks.db.answers import (
-    MEMBERS,
-    RECEIVERS,
-    SCANNED,
-    STATEMENTS,
-    UNUSED,
+    TITLES,
     ServerStatus,
     cells,
     read_mongodb,
@@ -189,7 +185,7 @@ def test_longer_lists_are_kept_by_their_titles() -> None:
         "receivers": [{"slot": "cotai", "active": True, "state": "reserved", "kept": 16_000_000}],
     }
     found = read_postgres("postgres", json.dumps(told)).details
-    assert list(found) == [STATEMENTS, SCANNED, UNUSED, RECEIVERS]
+    assert [*found, "members"] == list(TITLES)
     assert [cells(rows[0]) for rows in found.values()] == [
         ["1,200", "3.5", "4,200", "SELECT $1"],
         ["tenders", "20,000", "60", "20,000", "0"],
@@ -204,7 +200,7 @@ def test_the_members_of_a_replica_set_are_listed_where_there_are_several() -> No
     members = [{"member": "mongodb:27017", "state": "PRIMARY", "health": 1}]
     assert read_mongodb("mongodb", json.dumps(MONGODB | {"members": members})).details == {}
     both = [*members, {"member": "other:27017", "state": "RECOVERING", "health": 1}]
-    assert read_mongodb("mongodb", json.dumps(MONGODB | {"members": both})).details == {MEMBERS: both}
+    assert read_mongodb("mongodb", json.dumps(MONGODB | {"members": both})).details == {"members": both}
 
 
 def test_what_redis_could_not_write_is_loud() -> None:
@@ -275,7 +271,9 @@ def test_all_up_is_success() -> None:
 def test_a_longer_list_is_a_table_of_its_own() -> None:
     """Under the overview, named after its server."""
     console = RecordingConsole()
-    server = ServerStatus("postgres", up=True, details={UNUSED: [{"index": "a[0]", "table": "tenders", "size": 2e6}]})
+    server = ServerStatus(
+        "postgres", up=True, details={"unused_indexes": [{"index": "a[0]", "table": "tenders", "size": 2e6}]}
+    )
     show_status([server], as_json=False, console=console)
     lines = console.text().splitlines()
     assert lines[3] == "postgres: indexes that nothing has used"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cotai_tasks import security
+from cotai_tasks.deploy import init
 from cotai_tasks.deploy.init import EXAMPLE, Start, filled, initialise
 from cotai_tasks.envfile import read_env_file
 from cotai_tasks.errors import PreflightError, SettingsError, UsageError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[3]
-DEVELOPMENT_ONLY = {"S3_ACCESS_KEY", "S3_SECRET_KEY", "SEED_COMMAND"}
+DEVELOPMENT_ONLY = {"S3_ACCESS_KEY", "S3_SECRET_KEY"}
 """Besides the ports of what production does not publish."""
 
 
@@ -42,6 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise PreflightError("none of the images of cotai-prod is on this host")
 
     monkeypatch.setattr(security, "install_self_signed", refuse, raising=False)
+    monkeypatch.setattr(init, "make_image", lambda *_: None)
     (tmp_path / "env").mkdir()
     shutil.copy(ROOT / EXAMPLE, tmp_path / EXAMPLE)
     return tmp_path

@@ -56,7 +56,7 @@ def test_every_address_exists(name: str) -> None:
     configuration = read(DOCKER / "prometheus" / name)
     found = addresses(configuration)
     assert {service for service, _ in found} <= SERVICES.keys()
-    assert {service: number for service, number in found} == {service: port(service) for service, _ in found}
+    assert dict(found) == {service: port(service) for service, _ in found}
     assert [service for service, _ in found if not networks(service) & networks("prometheus")] == []
 
 
@@ -129,7 +129,7 @@ def test_every_mounted_folder_is_filled() -> None:
 
 
 def test_every_line_of_a_log_names_its_service() -> None:
-    """Alloy tells services apart by the labels that the engine writes beside each line: by these two, on every service."""
+    """Alloy tells services apart by two labels that the engine writes beside each line, on every service."""
     wanted = {"com.docker.compose.project", "com.docker.compose.service"}
     configuration = (DOCKER / "alloy/config.alloy").read_text()
     assert set(re.findall(r'attrs\.\\"([\w.]+)\\"', configuration)) == wanted
@@ -142,7 +142,7 @@ def test_the_parts_of_alloy_are_joined() -> None:
     """Every component that another one names is there."""
     text = (DOCKER / "alloy/config.alloy").read_text()
     made = {".".join(found) for found in re.findall(r'^([\w.]+) "(\w+)" \{', text, re.MULTILINE)}
-    used = {name for name in re.findall(r"\b((?:local|loki)\.\w+\.\w+)\.\w+", text)}
+    used = set(re.findall(r"\b((?:local|loki)\.\w+\.\w+)\.\w+", text))
     assert used <= made
     assert text.count("{") == text.count("}")
 

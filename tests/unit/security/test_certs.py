@@ -78,7 +78,7 @@ def test_the_first_certificate_waits_for_nginx(tmp_path: Path) -> None:
     assert "update-ca-certificates" in text
     folder = tmp_path / "env/secrets"
     assert {one.name: one.stat().st_mode & 0o777 for one in folder.iterdir()} == {
-        "local-ca.pem": 0o644,
+        "local-ca.pem": 0o600,
         "local-ca.key": 0o600,
     }
     before = (folder / "local-ca.pem").read_bytes()
@@ -224,7 +224,10 @@ def test_only_the_first_start_makes_one(tmp_path: Path) -> None:
 
 def test_paths_with_blanks_can_be_pasted(tmp_path: Path) -> None:
     """What is printed is what somebody pastes into a shell."""
-    assert "cp '/srv/my project/local-ca.pem' /usr" in trust_steps(tmp_path / "/srv/my project/local-ca.pem")[0]
+    assert (
+        "install -m 644 '/srv/my project/local-ca.pem' /usr"
+        in trust_steps(tmp_path / "/srv/my project/local-ca.pem")[0]
+    )
 
 
 def test_what_is_installed_can_be_read_again(tmp_path: Path) -> None:
