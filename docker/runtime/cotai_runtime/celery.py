@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
 from celery.signals import beat_init, heartbeat_sent, worker_ready, worker_shutting_down
+from celery.worker.state import active_requests
 from kombu.exceptions import OperationalError
 
 if TYPE_CHECKING:
@@ -29,10 +30,14 @@ BEAT_HEARTBEAT = Path("/tmp/celery-beat.heartbeat")  # noqa: S108
 PATIENCE_S = 120
 """Of the alarm: far longer than any restart of a broker."""
 
+LEAVING_S = 10
+"""For a worker to say good-bye to its broker and its processes."""
+
 app = find_app(os.environ["CELERY_APP"])
 # With REMAP_SIGTERM=SIGQUIT: how long a stop waits for tasks before it gives them back to their queue.
-if seconds := os.environ.get("CELERY_SOFT_SHUTDOWN_S"):
-    app.conf.worker_soft_shutdown_timeout = float(seconds)
+SOFT_SHUTDOWN_S = float(os.environ.get("CELERY_SOFT_SHUTDOWN_S", "0"))
+if SOFT_SHUTDOWN_S:
+    app.conf.worker_soft_shutdown_timeout = SOFT_SHUTDOWN_S
 
 
 def worker_lives(**_: object) -> None:
@@ -42,8 +47,15 @@ def worker_lives(**_: object) -> None:
 
 
 def worker_leaves(**_: object) -> None:
-    """Let a worker that was told to stop finish what it holds: it sends no more heartbeats."""
+    """Let a worker that was told to stop finish what it holds, and no longer than it has for that.
+
+    One that holds nothing is gone in seconds; where its broker went first, as when a host shuts down, it may hang.
+    """
+    heartbeat_sent.disconnect(worker_lives)
     faulthandler.cancel_dump_traceback_later()
+    if SOFT_SHUTDOWN_S:
+        patience = LEAVING_S + (SOFT_SHUTDOWN_S if active_requests else 0)
+        faulthandler.dump_traceback_later(patience, file=sys.__stderr__, exit=True)
 
 
 def broker_answers() -> bool:
