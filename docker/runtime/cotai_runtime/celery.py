@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import sys
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
@@ -34,10 +36,8 @@ LEAVING_S = 10
 """For a worker to say good-bye to its broker and its processes."""
 
 app = find_app(os.environ["CELERY_APP"])
-# With REMAP_SIGTERM=SIGQUIT: how long a stop waits for tasks before it gives them back to their queue.
-SOFT_SHUTDOWN_S = float(os.environ.get("CELERY_SOFT_SHUTDOWN_S", "0"))
-if SOFT_SHUTDOWN_S:
-    app.conf.worker_soft_shutdown_timeout = SOFT_SHUTDOWN_S
+# How long a stop waits for tasks; what is not done by then goes back to its queue. Unset: as long as they take.
+WARM_SHUTDOWN_S = float(os.environ.get("CELERY_WARM_SHUTDOWN_S") or 0)
 
 
 def worker_lives(**_: object) -> None:
@@ -49,13 +49,19 @@ def worker_lives(**_: object) -> None:
 def worker_leaves(**_: object) -> None:
     """Let a worker that was told to stop finish what it holds, and no longer than it has for that.
 
-    One that holds nothing is gone in seconds; where its broker went first, as when a host shuts down, it may hang.
+    Killed in the end, it would hold its tasks until the broker's visibility timeout; a cold shutdown gives them back at
+    once. One that holds nothing is gone in seconds; where its broker went first, as on a host's shutdown, it may hang.
     """
     heartbeat_sent.disconnect(worker_lives)
     faulthandler.cancel_dump_traceback_later()
-    if SOFT_SHUTDOWN_S:
-        patience = LEAVING_S + (SOFT_SHUTDOWN_S if active_requests else 0)
-        faulthandler.dump_traceback_later(patience, file=sys.__stderr__, exit=True)
+    if not WARM_SHUTDOWN_S:
+        return
+    patience = WARM_SHUTDOWN_S if active_requests else 0
+    if patience:
+        cold = Timer(patience, os.kill, (os.getpid(), signal.SIGQUIT))
+        cold.daemon = True
+        cold.start()
+    faulthandler.dump_traceback_later(patience + LEAVING_S, file=sys.__stderr__, exit=True)
 
 
 def broker_answers() -> bool:
