@@ -335,6 +335,16 @@ def test_a_worker_that_hangs_ends_itself(deployed: Production) -> None:
     assert (ended.returncode, "Timeout" in ended.stderr, 'File "<string>", line 2' in ended.stderr) == (1, True, True)
 
 
+def test_an_application_may_ask_for_its_secrets_in_the_environment(deployed: Production) -> None:
+    """By an explicit setting, and only what is a secret: the file of authorities, say, stays a file."""
+    program = 'mkdir -p /run/secrets; echo hidden >/run/secrets/U; with-secrets sh -c "$1"'
+    shown = 'echo "$APP_URL ${APP_URL_FILE-gone} $SSL_CERT_FILE"'
+    variables = ("APP_SECRETS=environment", "APP_URL_FILE=/run/secrets/U", "SSL_CERT_FILE=/etc/hostname")
+    flags = [part for variable in variables for part in ("--env", variable)]
+    run = ("--user", "0", "--entrypoint", "sh", *flags, "cotai/production:test", "-c", program, "", shown)
+    assert container(deployed, "--network", "none", *run).stdout.split() == ["hidden", "gone", "/etc/hostname"]
+
+
 def test_what_stays_unhealthy_is_ended_by_its_health_check(deployed: Production) -> None:
     """After the time it was given, not at the first failure; the container's log says why."""
     heal = deployed.docker("exec", deployed.container("prometheus"), "cat", "/opt/probe/heal")
