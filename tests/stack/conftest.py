@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 
 
+TENDER = {
+    "title": "Pregão 12/2026: office chairs",
+    "text": "The city of Campinas buys 40 office chairs. Deadline: 2026-12-15. Estimated value: R$ 32.000,00.",
+}
+
 PATIENCE = 90
 """Seconds for anything to happen; what fails here hangs, it is not slow."""
 
@@ -96,6 +101,10 @@ class Live:
         project = f"label=com.docker.compose.project={self.name}"
         only = ("--filter", f"label=com.docker.compose.service={service}") if service else ()
         return self.docker("container", "ls", "--all", "--quiet", "--filter", project, *only).split()
+
+    def live(self) -> list[str]:
+        """Give the ids of the containers that run."""
+        return self.docker("ps", "--quiet", "--filter", f"label=com.docker.compose.project={self.name}").split()
 
     def container(self, service: str) -> str:
         """Give the id of a service's only container; empty where there is none."""
