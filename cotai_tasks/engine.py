@@ -212,6 +212,10 @@ class Engine:
 
     def up(self, project: Project, services: Sequence[str], *flags: str) -> Running:
         """Begin to create and start services in the order of their dependencies."""
+        # Compose makes a replacement under another name. One that an interruption left so is in its way ever after.
+        left = [one.id for one in self.glance(project.name) if one.state == "created" and _REPLACEMENT.match(one.name)]
+        if left:
+            self.command("container", "rm", *left)
         return self.begin(project, "up", "--detach", "--no-build", "--pull", "never", "--quiet-pull", *flags, *services)
 
     def restart(self, project: Project, services: Sequence[str]) -> Iterator[str]:
@@ -333,6 +337,9 @@ class Engine:
             *(part for profile in project.profiles for part in ("--profile", profile)),
         ]
 
+
+_REPLACEMENT = re.compile(r"[0-9a-f]{12}_")
+"""How the name of a container begins that Compose has made, and has not yet put in the place of the old one."""
 
 _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJKSTf]")
 """Compose clears the line before it prints a log line, terminal or not; colours are left to the application."""

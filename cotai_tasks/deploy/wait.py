@@ -53,7 +53,9 @@ def wait_until_ready(
         while True:
             ended = running is None or running.ended
             refusal = running.error if running else None
-            standings = assess(services, engine.glance(stack.project.name), () if ended else earlier)
+            # Where the command was refused, what had ended before it is not the reason.
+            past = earlier if refusal or not ended else ()
+            standings = assess(services, engine.glance(stack.project.name), past)
             elapsed = time.monotonic() - begun
             display.update(_picture(standings, elapsed))
             _report(standings, shown, elapsed, console)

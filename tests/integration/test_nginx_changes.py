@@ -152,12 +152,12 @@ def address_of(proxy: Proxy) -> str:
 
 
 def test_a_container_with_another_address_is_found(proxy: Proxy) -> None:
-    """Its old address is another's now; within ten seconds and without a reload it answers again, 502 until then."""
+    """Its old address is another's now; within ten seconds and without a reload it answers again, an error until then."""
     before = address_of(proxy)
     proxy.engine.command("rm", "--force", proxy.backend)
     proxy.containers.remove(proxy.backend)
     gone = proxy.ask("/api/v1/x")
-    assert (gone.status, gone.told["status"]) == (502, 502)
+    assert gone.status in {502, 504}, gone
     assert_headers(gone)
     proxy.client(proxy.edge)  # takes the address
     proxy.backend = proxy.stub("backend")

@@ -25,6 +25,8 @@ control_socket_disable = True
 
 def child_exit(_server: Arbiter, worker: Worker) -> None:
     """Forget the gauges of a worker that is gone, where the application exports Prometheus metrics."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # the gateway has one process, which counts for itself
+        return
     try:
         from prometheus_client import multiprocess
     except ImportError:

@@ -44,6 +44,22 @@ def test_a_refused_command_is_reported_as_it_is() -> None:
         )
 
 
+def test_what_had_ended_before_is_not_why_a_command_was_refused() -> None:
+    """What the engine said is not hidden behind the logs of containers that an interruption had stopped."""
+    api = container("api", state="exited")
+    refused = FakeRunning([], EngineError("the container name is already in use"))
+    with pytest.raises(EngineError, match="already in use"):
+        wait_until_ready(
+            refused,
+            ["api"],
+            stack(service("api")),
+            earlier={api.run},
+            timeout=5,
+            engine=FakeEngine(found_containers=[api]),
+            console=RecordingConsole(),
+        )
+
+
 def test_a_service_that_takes_too_long_is_named() -> None:
     """The wait is bounded, whatever the service does."""
     engine = FakeEngine(found_containers=[container("api", health="starting")])
