@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Container:
     """What the last healthcheck printed."""
     config_hash: str = ""
     """Compose's fingerprint of the service as it was when the container was made."""
+    image_id: str = ""
 
     @property
     def run(self) -> tuple[str, str]:
@@ -141,6 +143,7 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         ports=tuple(sorted(ports)),
         health_output=str(log[-1].get("Output", "")).strip(),
         config_hash=labels.get(HASH_LABEL, ""),
+        image_id=raw.get("Image", ""),
     )
 
 
@@ -164,3 +167,8 @@ def read_glance(line: str, project: str) -> Container:
         ports=(),
         health_output="",
     )
+
+
+def started_at(container: Container) -> float:
+    """Tell when a container was started, in seconds since 1970; the engine writes nanoseconds, Python reads micro."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", container.started_at)).timestamp()

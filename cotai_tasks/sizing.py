@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 Size = Literal["small", "medium", "large"]
 
-HOST_MEMORY: dict[Size, int] = {"small": 4 * 2**30, "medium": 16 * 2**30, "large": 64 * 2**30}
-"""Bytes of the host that a size is made for."""
+_GIGABYTE = int(0.95 * 2**30)
+HOST_MEMORY: dict[Size, int] = {"small": 4 * _GIGABYTE, "medium": 16 * _GIGABYTE, "large": 64 * _GIGABYTE}
+"""Bytes of the host that a size is made for: of what it is sold with, firmware and kernel keep up to a twentieth."""
 SHARE = 0.9
 """Of the host's memory that all limits together may take: the rest is the kernel's and the engine's."""
 
@@ -47,9 +48,9 @@ class Limit:
 _SMALL = {
     "nginx": Limit(64, 1, 50),
     "backend": Limit(224, 1, 100, 2),
-    "migrate": Limit(224, 1, 50),
+    "migrate": Limit(160, 1, 50),
     "celery-worker": Limit(224, 1, 100, 2),
-    "celery-worker-ai": Limit(224, 0.5, 100),
+    "celery-worker-ai": Limit(192, 0.5, 100),
     "celery-beat": Limit(128, 0.5, 50),
     "llm-service": Limit(160, 0.5, 50),
     "postgres": Limit(512, 1, 150),
@@ -64,7 +65,7 @@ _SMALL = {
     "redis-exporter": Limit(24, 0.25, 50),
     "redis-cache-exporter": Limit(24, 0.25, 50),
     "mongodb-exporter": Limit(64, 0.25, 50),
-    "celery-exporter": Limit(96, 0.25, 50),
+    "celery-exporter": Limit(80, 0.25, 50),
     "nginx-exporter": Limit(24, 0.25, 50),
 }
 _MEDIUM = {
@@ -77,18 +78,18 @@ _MEDIUM = {
     "llm-service": Limit(384, 1, 100),
     MODEL_SERVER: Limit(2048, 4, 200),
     "model-pull": Limit(128, 0.5, 50),
-    "postgres": Limit(2048, 3, 250),
-    "mongodb": Limit(2048, 2, 400),
+    "postgres": Limit(1792, 3, 250),
+    "mongodb": Limit(1792, 2, 400),
     "redis": Limit(512, 1, 50),
     "redis-cache": Limit(384, 1, 50),
     "flower": Limit(192, 0.5, 50),
-    "prometheus": Limit(576, 1, 100),
+    "prometheus": Limit(512, 1, 100),
     "alertmanager": Limit(96, 0.5, 50),
     "grafana": Limit(320, 1, 100),
-    "loki": Limit(384, 1, 100),
+    "loki": Limit(320, 1, 100),
     "alloy": Limit(256, 0.5, 100),
     "otel-collector": Limit(192, 0.5, 100),
-    "tempo": Limit(384, 1, 100),
+    "tempo": Limit(320, 1, 100),
     "cadvisor": Limit(192, 0.5, 100),
     "node-exporter": Limit(64, 0.5, 50),
     "blackbox-exporter": Limit(64, 0.5, 50),
@@ -105,16 +106,18 @@ _LARGE = _MEDIUM | {
     "celery-worker": Limit(2048, 4, 300, 4),
     "celery-worker-ai": Limit(1536, 2, 300, 2),
     "llm-service": Limit(768, 2, 100),
-    "postgres": Limit(10240, 8, 500),
-    "mongodb": Limit(8192, 6, 1000),
-    "redis": Limit(2048, 2, 50),
+    "postgres": Limit(9216, 8, 500),
+    "mongodb": Limit(7168, 6, 1000),
+    "redis": Limit(1792, 2, 50),
     "redis-cache": Limit(2048, 2, 50),
     "prometheus": Limit(2560, 2, 200),
     "grafana": Limit(768, 2, 200),
-    "loki": Limit(2048, 2, 200),
+    "loki": Limit(1536, 2, 200),
     "tempo": Limit(1536, 2, 200),
 }
 _LIMITS: dict[Size, dict[str, Limit]] = {"small": _SMALL, "medium": _MEDIUM, "large": _LARGE}
+KNOWN = frozenset(_LARGE)
+"""Every service that some size has room for; what a project adds to the stack has limits of its own."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,10 @@ class Plan:
     def memory(self) -> int:
         """Bytes that all containers may use together."""
         return sum(one.memory * one.replicas for one in self.limits.values()) * 2**20
+
+    def of(self, services: Collection[str]) -> Plan:
+        """Give the plan of these services alone."""
+        return Plan(self.size, {name: one for name, one in self.limits.items() if name in services})
 
     def compose(self, services: Collection[str]) -> dict[str, Any]:
         """Give the limits of these services as a Compose file that is laid over the others."""

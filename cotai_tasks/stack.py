@@ -22,7 +22,7 @@ import yaml
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
 from cotai_tasks.facts import Project
 from cotai_tasks.settings import ENVIRONMENTS
-from cotai_tasks.sizing import mebibytes, plan
+from cotai_tasks.sizing import KNOWN, mebibytes, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -140,9 +140,11 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     source = source or known_source(settings, engine)
     variables = stack_variables(settings, source)
     files = _compose_files(settings)
-    sizes = size_plan(settings, engine) if settings.environment == "prod" else None
-    if sizes:
-        variables |= sizes.variables()
+    sizes = None
+    if settings.environment == "prod":
+        host = engine.info()
+        sizes = size_plan(settings, host)
+        variables |= sizes.variables() | {"DOCKER_ROOT": host.get("DockerRootDir", "/var/lib/docker")}
         files = (*files, _write(settings.stack_name, "sizes.json", json.dumps(sizes.compose(_services(files)))))
     project = Project(
         name=settings.stack_name,
@@ -157,7 +159,7 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     reasons = {name: "its image needs a registry" for name, one in services.items() if one.image == UNAVAILABLE}
     if sizes:
         small = f"a host of size {sizes.size} has no room for it"
-        reasons |= {name: small for name in services if name not in sizes.limits}
+        reasons |= {name: small for name in services if name in KNOWN - sizes.limits.keys()}
     return Stack(
         project=project,
         source=source,
@@ -169,12 +171,12 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     )
 
 
-def size_plan(settings: Settings, engine: Engine) -> Plan:
-    """Plan the limits of production's services on the engine's host."""
+def size_plan(settings: Settings, host: Mapping[str, Any]) -> Plan:
+    """Plan the limits of production's services on the engine's host, of which `Engine.info` tells."""
     wish = settings.variables
     return plan(
         wish.COTAI_SIZE,
-        cpus=float(engine.info()["NCPU"]),
+        cpus=float(host["NCPU"]),
         model_memory=mebibytes(wish.LLM_MEMORY),
         replicas={"backend": wish.BACKEND_REPLICAS, "celery-worker": wish.WORKER_REPLICAS},
     )

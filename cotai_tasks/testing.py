@@ -85,6 +85,10 @@ class FakeEngine(Engine):
     host: dict[str, Any] = field(default_factory=dict)
     folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """What is in the volumes, by folder and file: `{"proxy/certs": {"privkey.pem": b"…"}}`."""
+    now: float = 0.0
+    """The engine's clock, in seconds since 1970."""
+    written: dict[str, float] = field(default_factory=dict)
+    """When each of `folders` changed last."""
     fed: list[bytes] = field(default_factory=list)
     """What commands were given on their standard input."""
     calls: list[tuple[str, ...]] = field(default_factory=list)
@@ -142,22 +146,22 @@ class FakeEngine(Engine):
 
     def help(self, project: Project, arguments: Sequence[str], data: bytes = b"") -> bytes:  # noqa: ARG002
         """Keep files in `folders` and give them back, as the helper container does in volumes."""
-        command, *folders = arguments
+        command, first, *rest = arguments
         if command == "get":
-            return pack(
-                {
-                    name: {file: VolumeFile(text) for file, text in self.folders.get(name, {}).items()}
-                    for name in folders
-                }
-            )
+            found = self.folders.get(first, {})
+            return pack({first: {name: VolumeFile(text) for name, text in found.items() if not rest or name in rest}})
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             given = {one.name: file.read() for one in archive if (file := archive.extractfile(one))}
-        before = {f"{name}/{file}": text for name in folders for file, text in self.folders.get(name, {}).items()}
-        for name in folders:
-            self.folders[name] = {
-                path.removeprefix(f"{name}/"): text for path, text in given.items() if path.startswith(f"{name}/")
+        before = {f"{folder}/{file}": text for folder in rest for file, text in self.folders.get(folder, {}).items()}
+        for folder in rest:
+            self.folders[folder] = {
+                path.removeprefix(f"{folder}/"): text for path, text in given.items() if path.startswith(f"{folder}/")
             }
-        return "\n".join(path for path in given | before if given.get(path) != before.get(path)).encode()
+        changed = sorted(path for path in given | before if given.get(path) != before.get(path))
+        for path in changed:
+            self.written |= {folder: self.now for folder in rest if path.startswith(f"{folder}/")}
+        lines = [f"changed {path}" for path in changed]
+        return "\n".join([*lines, *(f"written {self.written.get(one, 0.0)} {one}" for one in rest)]).encode()
 
     def attach(self, project: Project, service: str, command: Sequence[str]) -> int:  # noqa: ARG002
         """Write the command down."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from dataclasses import dataclass
@@ -23,19 +24,35 @@ class VolumeFile:
     mode: int = 0o444
 
 
-def put_folders(stack: Stack, engine: Engine, folders: Mapping[str, Mapping[str, VolumeFile]]) -> frozenset[str]:
+@dataclass(frozen=True)
+class Put:
+    """What came of putting files into folders."""
+
+    changed: frozenset[str]
+    """The paths of the files that are new, other, or gone."""
+    written: dict[str, float]
+    """When each folder changed last, in seconds since 1970 by the engine's clock: now, or long ago."""
+
+
+def put_folders(stack: Stack, engine: Engine, folders: Mapping[str, Mapping[str, VolumeFile]]) -> Put:
     """Make folders of the stack's volumes hold just these files: `{"proxy/certs": {"privkey.pem": VolumeFile(…)}}`.
 
-    Gives the paths of the files that are new, other, or gone. Each file is replaced in one step, and whoever has the
-    folder mounted sees it at once.
+    Each file is replaced in one step, and whoever has the folder mounted sees it at once. What did not arrive whole
+    changes nothing.
     """
-    said = engine.help(stack.project, ["put", *folders], pack(folders))
-    return frozenset(said.decode().split())
+    packed = pack(folders)
+    said = engine.help(stack.project, ["put", hashlib.sha256(packed).hexdigest(), *folders], packed).decode()
+    lines = [line.split(" ", 1) for line in said.splitlines()]
+    times = (rest.split(" ", 1) for kind, rest in lines if kind == "written")
+    return Put(
+        changed=frozenset(rest for kind, rest in lines if kind == "changed"),
+        written={folder: float(seconds) for seconds, folder in times},
+    )
 
 
-def get_folder(stack: Stack, engine: Engine, folder: str) -> dict[str, bytes]:
-    """Give the files of one folder by their names; none where there is no such folder."""
-    packed = engine.help(stack.project, ["get", folder])
+def get_folder(stack: Stack, engine: Engine, folder: str, *names: str) -> dict[str, bytes]:
+    """Give the files of one folder by their names, all or those named; none where there is no such folder."""
+    packed = engine.help(stack.project, ["get", folder, *names])
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         return {
             member.name.removeprefix(f"{folder}/"): file.read()

@@ -123,5 +123,6 @@ def require_running(stack: Stack, services: Sequence[str], *, settings: Settings
     running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
     stopped = [name for name in services if name not in running]
     if stopped:
-        cure = f"inv deploy.{settings.environment} --only {','.join(stopped)}"
+        only = f" --only {','.join(stopped)}" if settings.environment == "dev" else ""
+        cure = f"inv deploy.{settings.environment}{only}"
         raise DatabaseError(f"not running in {stack.project.name}: {', '.join(stopped)}", cure=f"Start it: {cure}")

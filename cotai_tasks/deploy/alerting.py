@@ -17,9 +17,13 @@ ALERTMANAGER_USER = 65534
 
 def alerting_files(settings: Settings) -> dict[str, dict[str, VolumeFile]]:
     """Give the files that belong beside those of docker/alertmanager and docker/prometheus, by folder at the engine."""
+    live = yaml.safe_dump([{"targets": [f"http://backend:8000{settings.variables.APP_LIVE_PATH}"]}])
     return {
         "config/alertmanager": alertmanager_files(settings),
-        "config/prometheus": {"targets/nginx.yml": VolumeFile(probe_targets(settings).encode())},
+        "config/prometheus": {
+            "targets/backend.yml": VolumeFile(live.encode()),
+            "targets/nginx.yml": VolumeFile(probe_targets(settings).encode()),
+        },
     }
 
 

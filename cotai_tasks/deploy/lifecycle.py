@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def restart(
-    *, names: str, dry_run: bool, timeout: float = 180, settings: Settings, engine: Engine, console: Console
+    *,
+    names: str,
+    dry_run: bool,
+    yes: bool = False,
+    timeout: float = 180,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
 ) -> tuple[str, ...]:
     """Restart the running services among those named (all where none is), and wait until they are healthy."""
     stack = open_stack(settings, engine)
@@ -28,6 +35,7 @@ def restart(
     elif dry_run:
         console.say(f"would restart {', '.join(chosen)}")
     else:
+        _ask(f"Restart {', '.join(chosen)}", settings, console, yes=yes)
         with stack_lock(stack, engine, "restart"):
             with console.step(f"restarting {', '.join(chosen)}"):
                 _finish(engine.restart(stack.project, chosen))
@@ -36,7 +44,9 @@ def restart(
     return chosen
 
 
-def stop(*, names: str, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> tuple[str, ...]:
+def stop(
+    *, names: str, dry_run: bool, yes: bool = False, settings: Settings, engine: Engine, console: Console
+) -> tuple[str, ...]:
     """Stop the running services among those named (all where none is) and keep their containers."""
     stack = open_stack(settings, engine)
     known = set(stack.named(names)) if names else stack.services.keys() | stack.left_out.keys()
@@ -51,6 +61,7 @@ def stop(*, names: str, dry_run: bool, settings: Settings, engine: Engine, conso
     elif dry_run:
         console.say(f"would stop {', '.join(chosen)}")
     else:
+        _ask(f"Stop {', '.join(chosen)}", settings, console, yes=yes)
         with stack_lock(stack, engine, "stop"), console.step(f"stopping {', '.join(chosen)}"):
             _finish(engine.stop(stack.project, chosen))
     return chosen
@@ -73,9 +84,17 @@ def clean(
         return ()
     if doomed:
         console.confirm(f"Remove {what} of {name}?", yes=yes)
+    else:
+        _ask(f"Remove {what}", settings, console, yes=yes)
     with stack_lock(stack, engine, "clean"), console.step(f"removing {what} of {name}"):
         _finish(engine.down(stack.project, volumes=volumes))
     return (*containers, *doomed)
+
+
+def _ask(what: str, settings: Settings, console: Console, *, yes: bool) -> None:
+    """In production ask before users notice something; in development nobody is asked."""
+    if settings.environment == "prod":
+        console.confirm(f"{what} of {settings.stack_name}? Its users will notice.", yes=yes)
 
 
 def _finish(lines: Iterable[str]) -> None:

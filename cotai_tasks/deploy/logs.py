@@ -32,6 +32,9 @@ _PLACE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """A word that stands where servers put their level; elsewhere it is only a word of the message."""
+_REDIS = re.compile(r"\s*\d+:[A-Z] \d\d \w{3} \d{4} [\d:.]+ ([.*#-]) ")
+_MARKS = {".": "debug", "-": "info", "*": "info", "#": "warning"}
+"""Redis has a sign for each level, after process, role and time."""
 
 
 def show_logs(  # noqa: PLR0913 - one keyword for each flag of the command
@@ -79,6 +82,8 @@ def keep(lines: Iterable[str], pattern: re.Pattern[str] | None, level: str) -> I
 
 def level_of(text: str) -> int | None:
     """Find the level in a log line, JSON or not, as an index into `LEVELS`; `None` when it tells none."""
+    if redis := _REDIS.match(text):
+        return LEVELS.index(_MARKS[redis[1]])
     found = _KEY.search(text) or _PLACE.search(text[:400])
     if not found:
         return None

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
 from cotai_tasks.deploy.alerting import alerting_files
-from cotai_tasks.errors import EngineError, Finding, UnhealthyError
+from cotai_tasks.errors import EngineError, Finding, PreflightError, UnhealthyError
+from cotai_tasks.facts import started_at
 from cotai_tasks.security import check_certificate, check_secrets, secret_folders
 from cotai_tasks.sizing import CONNECTIONS, HOST_MEMORY, SHARE
-from cotai_tasks.stack import size_plan
+from cotai_tasks.stack import containers_by_service, size_plan
 from cotai_tasks.tuning import postgres_settings
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container, Image
     from cotai_tasks.settings import Settings
     from cotai_tasks.sizing import Plan
     from cotai_tasks.stack import Stack
@@ -44,6 +46,9 @@ CONFIGURATION = {
 """The folders of the volume `config`, and what they are filled from."""
 
 _UPSTREAMS = "proxy/upstreams"
+_TUNED = "tuned.conf"
+_READ_EACH_TIME = {"config/probe", "secrets/proxy"}
+"""Folders whose files are read whenever they are needed: nobody has to be restarted for them."""
 _ASK = """
 curl --silent --show-error --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' \
     --resolve "$1:8443:127.0.0.1" "https://$1:8443/health"
@@ -61,19 +66,16 @@ def host_findings(stack: Stack, sizes: Plan, memory: int, *, evaluation: bool) -
                 "Use upstream images. To try things out, never for real data: COTAI_EVALUATION=true.",
             )
         )
-    if sizes.memory > SHARE * memory:
-        fitting = [name for name, needed in HOST_MEMORY.items() if needed <= memory]
-        cure = (
-            f"COTAI_SIZE={fitting[-1]}"
-            if fitting and fitting[-1] != sizes.size
-            else "fewer replicas, or less LLM_MEMORY"
-        )
+    needed = sizes.of(stack.services).memory
+    if needed > SHARE * memory:
+        fitting = [name for name, host in HOST_MEMORY.items() if host <= memory and name != sizes.size]
+        cure = f"Choose COTAI_SIZE={fitting[-1]}, or a larger host." if fitting else "Choose a larger host."
         findings.append(
             Finding(
                 "COTAI_SIZE",
-                f"all limits of {sizes.size} add up to {size(sizes.memory)}, "
+                f"all limits of {sizes.size} add up to {size(needed)}, "
                 f"more than {SHARE:.0%} of the {size(memory)} of this host",
-                f"Choose another: {cure}.",
+                cure,
             )
         )
     return findings
@@ -81,13 +83,24 @@ def host_findings(stack: Stack, sizes: Plan, memory: int, *, evaluation: bool) -
 
 def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
     """Find everything that production lacks on this host."""
-    memory = int(engine.info()["MemTotal"])
-    sizes = size_plan(settings, engine)
-    return [
-        *host_findings(stack, sizes, memory, evaluation=settings.variables.COTAI_EVALUATION),
-        *check_secrets(settings),
-        *(check_certificate(stack, settings=settings, engine=engine) if can_read_volumes(stack, engine) else []),
-    ]
+    host = engine.info()
+    evaluation = settings.variables.COTAI_EVALUATION
+    findings = host_findings(stack, size_plan(settings, host), int(host["MemTotal"]), evaluation=evaluation)
+    findings += check_secrets(settings)
+    if can_read_volumes(stack, engine):
+        findings += check_certificate(stack, settings=settings, engine=engine)
+        findings += foreign_secrets(stack, settings.secrets_folder, engine)
+    return findings
+
+
+def foreign_secrets(stack: Stack, folder: Path, engine: Engine) -> list[Finding]:
+    """Find that the stack was set up with the secrets of another folder: its databases know other passwords."""
+    ours = folder / "internal-ca.pem"
+    theirs = get_folder(stack, engine, "secrets/postgres", "ca.pem")
+    if not theirs or not ours.is_file() or theirs["ca.pem"] == ours.read_bytes():
+        return []
+    cure = "Bring that folder (inv security.unseal); to begin anew without its data: inv deploy.clean --volumes."
+    return [Finding(str(folder), f"{stack.project.name} was set up with other secrets than these", cure)]
 
 
 def can_read_volumes(stack: Stack, engine: Engine) -> bool:
@@ -96,13 +109,25 @@ def can_read_volumes(stack: Stack, engine: Engine) -> bool:
     return image in engine.images(image)
 
 
-def fill_volumes(stack: Stack, *, settings: Settings, engine: Engine) -> frozenset[str]:
-    """Put configuration and secrets where the containers read them; give the paths that changed."""
-    folders: Folders = configuration(settings, size_plan(settings, engine))
+def fill_volumes(stack: Stack, kept: Collection[str], *, settings: Settings, engine: Engine) -> dict[str, float]:
+    """Put configuration and secrets where the containers read them; give when each folder changed last.
+
+    A PostgreSQL that is `kept` as it runs keeps its settings too: those of another size would not fit its memory.
+    Raises `PreflightError` where the application of this size would open more connections than it takes.
+    """
+    sizes = size_plan(settings, engine.info())
+    folders: Folders = configuration(settings, sizes)
+    if "postgres" in kept:
+        tuned = get_folder(stack, engine, "config/postgres", _TUNED).get(_TUNED, b"")
+        if tuned and f"max_connections = {CONNECTIONS[sizes.size]}\n".encode() not in tuned:
+            fault = f"postgres runs for another size, and {sizes.size} has other numbers of connections"
+            cure = "inv deploy.prod --databases makes it anew; its users notice."
+            raise PreflightError(f"{stack.project.name}: {fault}", cure=cure)
+        folders["config/postgres"][_TUNED] = VolumeFile(tuned)
     folders |= secret_folders(settings, stack.variables)
     if not get_folder(stack, engine, _UPSTREAMS):  # what is there belongs to the release that serves
         folders[_UPSTREAMS] = read_folder(settings.home / "nginx/live")
-    return put_folders(stack, engine, folders)
+    return put_folders(stack, engine, folders).written
 
 
 def configuration(settings: Settings, sizes: Plan) -> Folders:
@@ -111,7 +136,7 @@ def configuration(settings: Settings, sizes: Plan) -> Folders:
     limit = sizes.limits["postgres"]
     tuned = postgres_settings(limit.memory * 2**20, limit.cpus, CONNECTIONS[sizes.size])
     text = "".join(f"{name} = {value}\n" for name, value in tuned.items())
-    folders["config/postgres"]["tuned.conf"] = VolumeFile(text.encode())
+    folders["config/postgres"][_TUNED] = VolumeFile(text.encode())
     for folder, files in alerting_files(settings).items():
         folders[folder] |= files
     return folders
@@ -126,18 +151,39 @@ def read_folder(folder: Path) -> dict[str, VolumeFile]:
     }
 
 
-def readers(stack: Stack, changed: Collection[str]) -> list[str]:
-    """Name the services that have one of the changed files mounted."""
+def outdated(stack: Stack, written: Mapping[str, float], containers: Collection[Container]) -> list[str]:
+    """Name the services that were started before something changed in a folder that they read.
+
+    Nothing needs to be remembered for it: a deploy that was interrupted is made good by the next one.
+    """
+    found = containers_by_service(containers)
+    names = []
+    for name, one in stack.services.items():
+        times = [
+            seconds
+            for folder, seconds in written.items()
+            if folder not in _READ_EACH_TIME and any(f"{read}/".startswith(f"{folder}/") for read in one.folders)
+        ]
+        started = [started_at(each) for each in found.get(name, []) if each.state == "running"]
+        if times and started and min(started) < max(times):
+            names.append(name)
+    return sorted(names)
+
+
+def recreated(
+    stack: Stack, wanted: Mapping[str, str], images: Mapping[str, Image], containers: Collection[Container]
+) -> list[str]:
+    """Name the databases that run with another definition or image than the ones wanted now.
+
+    `wanted` holds Compose's fingerprint of each service, `images` what each image's name means now.
+    """
     return sorted(
-        name
-        for name, one in stack.services.items()
-        if any(path.startswith(f"{folder}/") for folder in one.folders for path in changed)
+        one.service
+        for one in containers
+        if one.service in stack.stateful
+        and one.state == "running"
+        and (one.config_hash != wanted.get(one.service) or one.image_id != images[stack.services[one.service].image].id)
     )
-
-
-def recreated(stack: Stack, wanted: Mapping[str, str], made: Mapping[str, str]) -> list[str]:
-    """Name the databases that run with another definition than the one wanted now (fingerprints by service)."""
-    return [name for name in stack.stateful if name in made and made[name] != wanted.get(name)]
 
 
 def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Console) -> None:
@@ -148,7 +194,9 @@ def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Consol
             status = engine.execute(stack.project, PROXY, ["sh", "-c", _ASK, "ask", name]).strip()
         except EngineError as error:
             status = str(error)
-    if status != "200":
+    if status == "503" and get_folder(stack, engine, "proxy/maintenance"):
+        console.warn("maintenance is on: users see its page until inv deploy.maintenance off")
+    elif status != "200":
         raise UnhealthyError(
             f"everything is healthy, but https://{name}/health answers {status}",
             cure="inv deploy.logs --svc nginx,backend",

@@ -70,9 +70,10 @@ def read_count(stack: Stack, service: str, count: str) -> int:
 
 
 def _check_memory(stack: Stack, service: str, wanted: int, *, settings: Settings, engine: Engine) -> None:
-    sizes = size_plan(settings, engine)
+    host = engine.info()
+    sizes = size_plan(settings, host)
     limit = replace(sizes.limits[service], replicas=wanted)
     planned = replace(sizes, limits=sizes.limits | {service: limit})
-    findings = host_findings(stack, planned, int(engine.info()["MemTotal"]), evaluation=True)
+    findings = host_findings(stack, planned, int(host["MemTotal"]), evaluation=True)
     if findings:
         raise PreflightError(f"no room for {wanted} containers of {service}", findings=findings)

@@ -52,7 +52,7 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     without: str = "",
     rebuild: bool = False,
     databases: bool = False,
-    yes: bool = True,
+    yes: bool = False,
     dry_run: bool = False,
     timeout: float = 180,
     settings: Settings,
@@ -71,33 +71,39 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     names = stack.select(only, without)
     for name, service in stack.left_out.items():
         console.warn(f"{name} ({service.description}) is left out: {stack.reasons[name]}.")
+    queues = settings.variables.CELERY_AI_QUEUES
+    if queues and settings.environment == "prod" and "celery-worker-ai" not in names:
+        console.warn(
+            f"nobody serves the queues {queues} (CELERY_AI_QUEUES): celery-worker-ai is not among the services"
+        )
     if dry_run:
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         _show_plan(stack, names, engine=engine, console=console)
         return None
     meant = {name: stack.services[name] for name in names}
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
-    changed_files = frozenset[str]()
     with stack_lock(stack, engine, "deploy"):
         looked_into = production.can_read_volumes(stack, engine)
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         before = engine.containers(stack.project.name)
-        if settings.environment == "prod" and any(one.state == "running" for one in before):
-            console.confirm(f"Change what runs of {stack.project.name}? Its users may notice.", yes=yes)
+        _ask_before_changing(settings, before, console, yes=yes)
         ensure_images(
             replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
         )
+        kept: list[str] = []
+        written: dict[str, float] = {}
         if settings.environment == "prod":
             if not looked_into:
                 _check_host(stack, names, settings=settings, engine=engine, console=console)
+            _stop_left_out(stack, before, engine, console)
+            kept = [] if databases else _kept_databases(stack, before, engine, console)
             with console.step("putting configuration and secrets where the containers read them"):
-                changed_files = production.fill_volumes(stack, settings=settings, engine=engine)
+                written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
-        kept = [] if databases else _kept_databases(stack, before, settings=settings, engine=engine, console=console)
         seconds = _up(stack, names, kept, before, timeout=timeout, engine=engine, console=console)
         after = engine.containers(stack.project.name)
         changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
-        reread = _reread(stack, changed_files, changed, names, timeout=timeout, engine=engine, console=console)
+        reread = _reread(stack, written, after, timeout=timeout, engine=engine, console=console)
         if settings.environment == "prod" and production.PROXY in names:
             production.confirm(stack, settings=settings, engine=engine, console=console)
     _tell_unawaited(meant, after, console)
@@ -109,14 +115,25 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
 
 
-def _kept_databases(
-    stack: Stack, before: Sequence[Container], *, settings: Settings, engine: Engine, console: Console
-) -> list[str]:
+def _ask_before_changing(settings: Settings, before: Sequence[Container], console: Console, *, yes: bool) -> None:
+    """In production ask before anything that runs is changed."""
+    if settings.environment == "prod" and any(one.state == "running" for one in before):
+        console.confirm(f"Change what runs of {settings.stack_name}? Its users may notice.", yes=yes)
+
+
+def _stop_left_out(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> None:
+    """Stop what runs and has no place in the stack any more: with its old limits it would take the others' memory."""
+    running = sorted({one.service for one in before if one.state == "running"} & stack.left_out.keys())
+    if running:
+        with console.step(f"stopping what is left out now: {', '.join(running)}"):
+            for _ in engine.stop(stack.project, running):
+                pass
+
+
+def _kept_databases(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> list[str]:
     """Name the databases that Compose would make anew, and that shall go on as they are."""
-    made = {one.service: one.config_hash for one in before if one.state == "running"}
-    if settings.environment != "prod" or not made.keys() & set(stack.stateful):
-        return []
-    kept = production.recreated(stack, engine.hashes(stack.project), made)
+    images = engine.images(*(stack.services[name].image for name in stack.stateful))
+    kept = production.recreated(stack, engine.hashes(stack.project), images, before)
     if kept:
         console.warn(f"{', '.join(kept)}: defined anew, left as they run; --databases makes them anew (users notice)")
     return kept
@@ -140,11 +157,12 @@ def _up(
             return wait_until_ready(
                 running, awaited, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
             )
-    # Without dependencies Compose touches no database, and no longer waits for one-shots: they go first.
+    # Without dependencies Compose touches no other database, and waits for nothing: what others need goes first.
+    databases = [name for name in names if name in stack.stateful and name not in kept]
     first = [name for name in names if stack.services[name].one_shot and stack.services[name].awaited]
-    rest = [name for name in names if name not in {*first, *kept}]
+    rest = [name for name in names if name not in {*databases, *first, *kept}]
     seconds = 0.0
-    for part in filter(None, (first, rest)):
+    for part in filter(None, (databases, first, rest)):
         with engine.up(stack.project, part, "--no-deps") as running:
             chosen = [name for name in part if name in awaited]
             seconds += wait_until_ready(
@@ -155,22 +173,20 @@ def _up(
 
 def _reread(
     stack: Stack,
-    changed_files: frozenset[str],
-    started: Collection[str],
-    names: Collection[str],
+    written: Mapping[str, float],
+    containers: Sequence[Container],
     *,
     timeout: float,
     engine: Engine,
     console: Console,
 ) -> tuple[str, ...]:
-    """Restart what ran on and reads a file that changed; of databases only say so. Give the restarted services."""
-    reading = [name for name in production.readers(stack, changed_files) if name in names and name not in started]
+    """Restart what was started before a file that it reads changed; of databases only say so. Give the restarted."""
+    reading = [name for name in production.outdated(stack, written, containers) if not stack.services[name].one_shot]
     databases = [name for name in reading if name in stack.stateful]
     if databases:
-        console.warn(
-            f"{', '.join(databases)}: new configuration, read at the next restart (inv deploy.restart --svc …)"
-        )
-    others = [name for name in reading if name not in databases and not stack.services[name].one_shot]
+        names = ",".join(databases)
+        console.warn(f"{names}: new configuration, read at the next restart: inv deploy.restart --svc {names}")
+    others = [name for name in reading if name not in databases]
     if others:
         with console.step(f"restarting what reads a changed file: {', '.join(others)}"):
             for _ in engine.restart(stack.project, others):
@@ -234,7 +250,7 @@ def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engin
     found = preflight(settings, observe(settings, engine, ports))
     for warning in found.warnings:
         console.warn(str(warning))
-    folders = [settings.home / "docker", settings.app_context, settings.llm_context]
+    folders = [settings.home / "docker", settings.home / "nginx", settings.app_context, settings.llm_context]
     errors = [*found.errors, *foreign_volumes(stack, names, volumes), *closed_files(folders)]
     if settings.environment == "prod":
         errors += production.check(stack, settings=settings, engine=engine)
@@ -266,14 +282,20 @@ def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: C
     console.table(("service", "image", "image is", "container"), rows, f"{stack.project.name}: what would be done")
 
 
-def update(*, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> StartResult | None:
+def update(*, yes: bool, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> StartResult | None:
     """Pull and build what the files say now, and recreate what changed of the services that run."""
     running = {one.service for one in engine.containers(settings.stack_name) if one.state == "running"}
     if not running:
         console.say(f"{settings.stack_name} is not running. inv deploy.{settings.environment} starts it.")
         return None
     result = start(
-        only=",".join(sorted(running)), rebuild=True, dry_run=dry_run, settings=settings, engine=engine, console=console
+        only=",".join(sorted(running)),
+        rebuild=True,
+        yes=yes,
+        dry_run=dry_run,
+        settings=settings,
+        engine=engine,
+        console=console,
     )
     if result and result.changed:
         console.done(f"updated: {', '.join(result.changed)}")

@@ -36,7 +36,7 @@ def dev(
 @task(
     help={
         "build": "Build our images again, even if they are there.",
-        "without": "Leave out groups, separated by commas: ai, monitoring.",
+        "without": "Leave out groups, separated by commas: ai, monitoring, logs, traces.",
         "databases": "Make databases anew too whose definition changed; users notice.",
         "timeout": "Seconds to wait for the services to become healthy.",
     }
@@ -46,7 +46,7 @@ def prod(
     build: bool = False,
     without: str = "",
     databases: bool = False,
-    timeout: int = 300,
+    timeout: int = 600,
     yes: bool = False,
     dry_run: bool = False,
 ) -> None:
@@ -112,19 +112,19 @@ def logs(
 
 
 @task(help={"svc": _SVC})
-def restart(c: Context, svc: str = "", env: str = "", dry_run: bool = False) -> None:
+def restart(c: Context, svc: str = "", yes: bool = False, env: str = "", dry_run: bool = False) -> None:
     """Restart services and wait until they are healthy."""
     from cotai_tasks.deploy.lifecycle import restart as procedure
 
-    procedure(names=svc, dry_run=dry_run, **open_tools(c, env))
+    procedure(names=svc, yes=yes, dry_run=dry_run, **open_tools(c, env))
 
 
 @task(help={"svc": _SVC})
-def stop(c: Context, svc: str = "", env: str = "", dry_run: bool = False) -> None:
+def stop(c: Context, svc: str = "", yes: bool = False, env: str = "", dry_run: bool = False) -> None:
     """Stop services; containers and data stay."""
     from cotai_tasks.deploy.lifecycle import stop as procedure
 
-    procedure(names=svc, dry_run=dry_run, **open_tools(c, env))
+    procedure(names=svc, yes=yes, dry_run=dry_run, **open_tools(c, env))
 
 
 @task(positional=["state"], help={"state": "on: users get 503 and a page that says so; off: everything again."})
@@ -144,11 +144,11 @@ def clean(c: Context, volumes: bool = False, yes: bool = False, env: str = "", d
 
 
 @task()
-def update(c: Context, env: str = "", dry_run: bool = False) -> None:
+def update(c: Context, yes: bool = False, env: str = "", dry_run: bool = False) -> None:
     """Bring a running stack up to date: build again, pull what is missing, recreate what changed."""
     from cotai_tasks.deploy.start import update as procedure
 
-    procedure(dry_run=dry_run, **open_tools(c, env))
+    procedure(yes=yes, dry_run=dry_run, **open_tools(c, env))
 
 
 @task(

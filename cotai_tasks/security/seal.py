@@ -71,6 +71,8 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
 def unseal(*, identity: str, yes: bool = False, directory: Path, console: Console) -> Unsealed:
     """Restore what is missing of the sealed file; what differs is replaced after a question only."""
     source = directory / SEALED
+    if not identity:
+        raise UsageError("no private key is named", cure="--identity FILE is the one of a recipient.")
     if not source.is_file():
         raise UsageError(f"{SEALED}: no such file in {directory}", cure="inv security.seal makes it.")
     try:

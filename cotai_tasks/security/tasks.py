@@ -130,8 +130,8 @@ def seal(c: Context, recipient: list[str], env: str = "prod", dry_run: bool = Fa
     procedure(recipients=recipient, dry_run=dry_run, settings=open_settings(c, env, None), console=open_console())
 
 
-@task(positional=[], help={"identity": "The private key: a file of age-keygen, or an SSH key without a passphrase."})
-def unseal(c: Context, identity: str, yes: bool = False) -> None:
+@task(help={"identity": "The private key: a file of age-keygen, or an SSH key without a passphrase."})
+def unseal(c: Context, identity: str = "", yes: bool = False) -> None:
     """Restore production's env file and secrets from the sealed file; what differs is replaced after a question."""
     from cotai_tasks.security.seal import unseal as procedure
 

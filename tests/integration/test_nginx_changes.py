@@ -152,7 +152,7 @@ def address_of(proxy: Proxy) -> str:
 
 
 def test_a_container_with_another_address_is_found(proxy: Proxy) -> None:
-    """Its old address is another's now; within ten seconds and without a reload it answers again, an error until then."""
+    """Its old address is another's now; an error, and within ten seconds, without a reload, an answer."""
     before = address_of(proxy)
     proxy.engine.command("rm", "--force", proxy.backend)
     proxy.containers.remove(proxy.backend)

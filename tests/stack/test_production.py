@@ -275,7 +275,7 @@ def test_a_secret_is_rotated_while_users_are_served(deployed: Production) -> Non
     assert rotated.returncode == 0, rotated.stderr
     assert deployed.secret("POSTGRES_PASSWORD") != before
     assert deployed.get("/health").status_code == 200
-    restarted = deployed.inv("deploy.restart", "--svc", "backend,celery-worker,celery-worker-ai,celery-beat")
+    restarted = deployed.inv("deploy.restart", "--svc", "backend,celery-worker,celery-worker-ai,celery-beat", "--yes")
     assert restarted.returncode == 0, restarted.stderr
     finished = deployed.inv("security.secrets", "--finish", "POSTGRES_PASSWORD", "--yes")
     assert finished.returncode == 0, finished.stderr

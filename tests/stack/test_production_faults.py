@@ -82,7 +82,7 @@ def test_everything_comes_back_after_a_reboot(deployed: Production) -> None:
 
 def test_stopped_and_started_again(deployed: Production) -> None:
     """A stop keeps the data, a deploy brings it back, `clean` leaves nothing."""
-    assert deployed.inv("deploy.stop").returncode == 0
+    assert deployed.inv("deploy.stop", "--yes").returncode == 0
     assert deployed.live() == []
     assert deployed.inv("deploy.prod", "--yes").returncode == 0
     assert deployed.get("/api/v1/quotations").json()["total"] >= 1

@@ -76,7 +76,7 @@ def test_what_follows_from_a_plan() -> None:
         "CELERY_AUTOSCALE": "4,1",
         "DB_POOL_SIZE": "2",
         "DB_MAX_OVERFLOW": "1",
-        "MONGODB_CACHE_GB": "0.5",
+        "MONGODB_CACHE_GB": "0.37",
         "REDIS_MAXMEMORY": str(512 * 2**20 * 75 // 100),
         "REDIS_CACHE_MAXMEMORY": str(384 * 2**20 * 80 // 100),
     }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from cotai_runtime import volumes as helper
 from cotai_tasks.facts import Project
 from cotai_tasks.stack import Stack
 from cotai_tasks.testing import FakeEngine
-from cotai_tasks.volumes import VolumeFile, get_folder, pack, put_folders
+from cotai_tasks.volumes import Put, VolumeFile, get_folder, pack, put_folders
 
 ME = os.getuid()
 
@@ -73,18 +76,42 @@ def test_what_was_put_is_given_back(tmp_path: Path) -> None:
     for folder, names in {"config/a": ["config/a/deep/y", "config/a/x"], "config/none": []}.items():
         paper = io.BytesIO()
         with tarfile.open(fileobj=paper, mode="w") as archive:
-            helper.get(folder, archive, tmp_path)
+            helper.get(folder, [], archive, tmp_path)
         paper.seek(0)
         with tarfile.open(fileobj=paper) as archive:
             assert archive.getnames() == names
 
 
+def test_a_folder_tells_when_it_changed(tmp_path: Path) -> None:
+    """A new, another or a missing file makes it younger, at any depth; what stays the same does not."""
+    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("2")}})
+    for path in (tmp_path / "config/a", tmp_path / "config/a/deep"):
+        os.utime(path, (1000, 1000))
+    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("2")}})
+    assert helper.written("config/a", tmp_path) == 1000
+    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("3")}})
+    assert helper.written("config/a", tmp_path) > 1000
+
+
+def test_an_archive_that_was_cut_short_changes_nothing(tmp_path: Path) -> None:
+    """Cut between two files it would look whole, and what is missing in it would be removed."""
+    packed = pack({"config/a": {"x": text("1"), "y": text("2")}})
+    program = str(Path(helper.__file__))
+    argv = [sys.executable, program, "put", hashlib.sha256(packed).hexdigest(), "config/a"]
+    done = subprocess.run(argv, input=packed[:1024], capture_output=True, check=False)
+    assert (done.returncode, b"did not arrive whole" in done.stderr) == (1, True)
+    assert tree(tmp_path) == {}
+
+
 def test_the_tool_speaks_to_the_helper() -> None:
     """What is put under a folder comes back from it, and only what changed is told."""
-    engine = FakeEngine()
+    engine = FakeEngine(now=7.0)
     stack = Stack(Project("x", Path(), (), (), Path(), frozenset()), "offline", {}, {}, {}, {}, {})
     files = {"proxy/certs": {"privkey.pem": VolumeFile(b"key", 101, 0o400), "chain.pem": VolumeFile(b"chain")}}
-    assert put_folders(stack, engine, files) == {"proxy/certs/privkey.pem", "proxy/certs/chain.pem"}
-    assert put_folders(stack, engine, files) == frozenset()
+    changed = frozenset({"proxy/certs/privkey.pem", "proxy/certs/chain.pem"})
+    assert put_folders(stack, engine, files) == Put(changed, {"proxy/certs": 7.0})
+    engine.now = 9.0
+    assert put_folders(stack, engine, files) == Put(frozenset(), {"proxy/certs": 7.0})
     assert get_folder(stack, engine, "proxy/certs") == {"privkey.pem": b"key", "chain.pem": b"chain"}
+    assert get_folder(stack, engine, "proxy/certs", "chain.pem") == {"chain.pem": b"chain"}
     assert get_folder(stack, engine, "proxy/none") == {}

@@ -1,15 +1,17 @@
 """Puts files into volumes, and reads them: what a container needs reaches it through the engine, wherever that runs.
 
-    python -m cotai_runtime.volumes put FOLDER…   < tar     prints the paths that changed
-    python -m cotai_runtime.volumes get FOLDER    > tar
+    volumes.py put SHA256 FOLDER…       < tar     prints `changed PATH` for each, and `written SECONDS FOLDER`
+    volumes.py get FOLDER [NAME…]       > tar
 
-A folder is `VOLUME/NAME`; `put` makes each just what the archive holds. Each file is complete before it has its name,
-and a file that is the same already is not touched. It runs as root, the only one who can give files to other users;
-OWNERS (`VOLUME=UID …`) names those that whole volumes belong to.
+A folder is `VOLUME/NAME`; `put` makes each just what the archive holds, once the archive has its checksum: one that was
+cut short would look whole. Each file is complete before it has its name, and a file that is the same already is not
+touched. It runs as root, the only one who can give files to other users; OWNERS (`VOLUME=UID …`) names those that whole
+volumes belong to.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import sys
@@ -63,22 +65,32 @@ def _write(path: Path, content: bytes, member: tarfile.TarInfo) -> bool:
     return True
 
 
-def get(folder: str, archive: tarfile.TarFile, root: Path = ROOT) -> None:
-    """Add every file of a folder to the archive; a folder that is not there has none."""
+def written(folder: str, root: Path = ROOT) -> float:
+    """Tell when something in a folder changed last, in seconds since 1970: each new file is put into its folder."""
+    return max(path.stat().st_mtime for path in (root / folder, *(root / folder).rglob("*")) if path.is_dir())
+
+
+def get(folder: str, names: list[str], archive: tarfile.TarFile, root: Path = ROOT) -> None:
+    """Add files of a folder to the archive, all where none is named; a folder that is not there has none."""
     if (root / folder).is_dir():
         for path in sorted(path for path in (root / folder).rglob("*") if path.is_file()):
-            archive.add(path, str(path.relative_to(root)))
+            if not names or str(path.relative_to(root / folder)) in names:
+                archive.add(path, str(path.relative_to(root)))
 
 
-def main(command: str, *folders: str) -> None:
+def main(command: str, first: str, *rest: str) -> None:
     """Put or get."""
     if command == "put":
+        packed = sys.stdin.buffer.read()
+        if hashlib.sha256(packed).hexdigest() != first:
+            sys.exit("the archive did not arrive whole: nothing was changed")
         own(os.environ.get("OWNERS", ""))
-        with tarfile.open(fileobj=io.BytesIO(sys.stdin.buffer.read())) as archive:
-            sys.stdout.writelines(f"{path}\n" for path in put(list(folders), archive))
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            sys.stdout.writelines(f"changed {path}\n" for path in put(list(rest), archive))
+        sys.stdout.writelines(f"written {written(folder)} {folder}\n" for folder in rest)
     else:
         with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-            get(folders[0], archive)
+            get(first, list(rest), archive)
 
 
 if __name__ == "__main__":

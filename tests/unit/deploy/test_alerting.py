@@ -14,12 +14,17 @@ NAME, OTHER = "cotai.example.org", "www.cotai.example.org"
 def test_every_public_name_is_probed_on_both_ports() -> None:
     """Host and TLS server name are the name that users type; the address is Nginx's own."""
     files = alerting_files(settings(SERVER_NAME=f"{NAME} {OTHER}"))["config/prometheus"]
-    assert list(files) == ["targets/nginx.yml"]
     assert yaml.safe_load(files["targets/nginx.yml"].content) == [
         {"targets": [url], "labels": {"__param_module": module, "__param_hostname": name, "server_name": name}}
         for name in (NAME, OTHER)
         for module, url in (("https", "https://nginx:8443/health"), ("redirect", "http://nginx:8080/"))
     ]
+
+
+def test_the_application_is_probed_at_its_own_page() -> None:
+    """Another team's application answers elsewhere than the reference application does."""
+    files = alerting_files(settings(SERVER_NAME=NAME, APP_LIVE_PATH="/kitchen/open"))["config/prometheus"]
+    assert yaml.safe_load(files["targets/backend.yml"].content) == [{"targets": ["http://backend:8000/kitchen/open"]}]
 
 
 def test_the_webhook_is_read_by_alertmanager_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,6 +67,28 @@ def test_volumes_are_not_removed_unasked() -> None:
     engine = FakeEngine(rendered=RENDERED, found_volumes={"cotai-dev_db": {}})
     with pytest.raises(RefusedError, match="Remove 0 containers and 1 volumes with all their data of cotai-dev"):
         lifecycle.clean(volumes=True, yes=False, dry_run=False, **tools(engine))
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize(
+    ("act", "question"),
+    [
+        (partial(lifecycle.stop, names=""), "Stop api of cotai-prod? Its users will notice."),
+        (partial(lifecycle.restart, names="api"), "Restart api of cotai-prod? Its users will notice."),
+        (
+            partial(lifecycle.clean, volumes=False, yes=False),
+            "Remove 1 containers of cotai-prod? Its users will notice.",
+        ),
+    ],
+)
+def test_production_asks_before_users_notice(act: Callable[..., Any], question: str) -> None:
+    """Without a terminal and without --yes the command refuses; development is not asked."""
+    host = {"NCPU": 2, "MemTotal": 16 * 2**30, "DockerRootDir": "/var/lib/docker"}
+    engine = FakeEngine(rendered=RENDERED, found_containers=[container("api", project="cotai-prod")], host=host)
+    given = tools(engine) | {"settings": settings().model_copy(update={"environment": "prod"})}
+    with pytest.raises(RefusedError) as caught:
+        act(dry_run=False, **given)
+    assert question in str(caught.value)
     assert engine.calls == []
 
 

@@ -55,6 +55,8 @@ def test_a_pattern_keeps_what_matches() -> None:
         ("2026-01-01T12:00:00.123Z warn the info is old", "warning"),
         ("info: no error", "info"),
         ("could not connect, error: refused", "error"),
+        (" 1:C 23 Nov 2026 21:56:26.657 # WARNING Memory overcommit must be enabled!", "warning"),
+        (" 1:M 23 Nov 2026 21:56:26.661 * Configuration loaded, ERROR: is a word here", "info"),
     ],
 )
 def test_levels_are_found_in_the_dialects_of_many_servers(text: str, level: str) -> None:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.deploy.production import host_findings, read_folder, readers, recreated
+from cotai_tasks.deploy.production import foreign_secrets, host_findings, outdated, read_folder, recreated
 from cotai_tasks.deploy.scale import read_count
 from cotai_tasks.errors import UsageError
+from cotai_tasks.facts import Image, started_at
 from cotai_tasks.sizing import plan
+from cotai_tasks.testing import FakeEngine, container
 from cotai_tasks.volumes import VolumeFile
 from tests.unit.deploy.stacks import service, stack
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cotai_tasks.facts import Container
 
 GIB = 2**30
 MEDIUM = plan("medium", cpus=4, model_memory=2048, replicas={})
@@ -42,29 +46,55 @@ def test_the_stand_in_for_mongodb_needs_to_be_asked_for() -> None:
 
 @pytest.mark.parametrize(
     ("memory", "cure"),
-    [(8, "Choose another: COTAI_SIZE=small."), (3, "Choose another: fewer replicas, or less LLM_MEMORY.")],
+    [(8, "Choose COTAI_SIZE=small, or a larger host."), (3, "Choose a larger host.")],
 )
 def test_limits_beyond_the_host_are_refused(memory: int, cure: str) -> None:
     """With the size that would fit, where there is one."""
-    (found,) = host_findings(replace(STACK, source="upstream"), MEDIUM, memory * GIB, evaluation=False)
+    whole = stack(*(service(name) for name in MEDIUM.limits), source="upstream")
+    (found,) = host_findings(whole, MEDIUM, memory * GIB, evaluation=False)
     assert (found.where, found.cure) == ("COTAI_SIZE", cure)
 
 
-def test_who_reads_a_changed_file_is_known() -> None:
-    """By the folders that each service has mounted; a name that only begins alike is another folder."""
-    assert readers(STACK, {"secrets/app/CACHE_URL"}) == ["backend"]
-    assert readers(STACK, {"config/postgres/production.conf", "secrets/proxy/htpasswd"}) == ["nginx", "postgres"]
-    assert readers(STACK, {"config/postgresql/x", "proxy/certs/privkey.pem"}) == []
+def test_who_was_started_before_a_file_changed_is_known() -> None:
+    """By the clock of the engine, so that an interrupted deploy is made good by the next one."""
+    new, old = (container("backend", id=name, started_at=f"2026-01-01T00:00:{name}0Z") for name in "31")
+    noon = started_at(container("x", started_at="2026-01-01T00:00:20.123456789Z"))
+    assert outdated(STACK, {"secrets/app": noon}, [new]) == []
+    assert outdated(STACK, {"secrets/app": noon}, [new, old]) == ["backend"]
+    assert outdated(STACK, {"config/probe": noon, "secrets/proxy": noon}, [old]) == []
+    deep = stack(service("grafana", folders=frozenset({"config/grafana/production"})))
+    assert outdated(deep, {"config/grafana": noon}, [container("grafana", started_at="2026-01-01T00:00:00Z")]) == [
+        "grafana"
+    ]
+    assert outdated(deep, {"config/graf": noon}, [container("grafana", started_at="2026-01-01T00:00:00Z")]) == []
 
 
 def test_a_database_that_would_be_made_anew_is_known() -> None:
-    """By Compose's own fingerprint, and only databases: the others are there to be replaced."""
+    """By Compose's own fingerprint and by its image; only databases: the others are there to be replaced."""
+    images = {"postgres:1": Image("sha256:new", (), 0, "")}
+
+    def made(**changes: str) -> list[Container]:
+        fields = {"config_hash": "same", "image_id": "sha256:new"} | changes
+        return [container("postgres", **fields), container("backend", config_hash="old")]
+
     assert STACK.stateful == ["postgres"]
-    assert recreated(STACK, {"postgres": "new", "backend": "new"}, {"postgres": "old", "backend": "old"}) == [
-        "postgres"
-    ]
-    assert recreated(STACK, {"postgres": "same"}, {"postgres": "same"}) == []
-    assert recreated(STACK, {"postgres": "new"}, {}) == []
+    wanted = {"postgres": "same", "backend": "new"}
+    assert recreated(STACK, wanted, images, made()) == []
+    assert recreated(STACK, wanted, images, made(config_hash="old")) == ["postgres"]
+    assert recreated(STACK, wanted, images, made(image_id="sha256:old")) == ["postgres"]
+    assert recreated(STACK, wanted, images, made(config_hash="old", state="exited")) == []
+
+
+def test_secrets_of_another_folder_are_refused(tmp_path: Path) -> None:
+    """The databases know other passwords: what is at the engine is not overwritten."""
+    engine = FakeEngine(folders={"secrets/postgres": {"ca.pem": b"theirs"}})
+    assert foreign_secrets(STACK, tmp_path, engine) == []
+    (tmp_path / "internal-ca.pem").write_bytes(b"ours")
+    (found,) = foreign_secrets(STACK, tmp_path, engine)
+    assert found.fault == "cotai-dev was set up with other secrets than these"
+    (tmp_path / "internal-ca.pem").write_bytes(b"theirs")
+    assert foreign_secrets(STACK, tmp_path, engine) == []
+    assert foreign_secrets(STACK, tmp_path, FakeEngine()) == []
 
 
 def test_a_folder_is_read_with_what_can_be_run(tmp_path: Path) -> None:

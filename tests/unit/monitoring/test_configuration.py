@@ -134,8 +134,9 @@ def test_every_line_of_a_log_names_its_service() -> None:
     configuration = (DOCKER / "alloy/config.alloy").read_text()
     assert set(re.findall(r'attrs\.\\"([\w.]+)\\"', configuration)) == wanted
     for name, parts in SERVICES.items():
-        labels = parts[-1]["logging"]["options"].get("labels", "")
-        assert set(labels.split(",")) == wanted, name
+        logging = parts[-1]["logging"]
+        if logging["driver"] != "none":  # the helper that prints private keys
+            assert set(logging["options"].get("labels", "").split(",")) == wanted, name
 
 
 def test_the_parts_of_alloy_are_joined() -> None:

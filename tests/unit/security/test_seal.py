@@ -75,6 +75,12 @@ def test_sealing_again_changes_nothing(tmp_path: Path, identity: Path) -> None:
     assert identity.exists()
 
 
+def test_the_private_key_is_asked_for(tmp_path: Path) -> None:
+    """Forgetting the flag is no bug of ours."""
+    with pytest.raises(UsageError, match="no private key is named"):
+        unseal(identity="", directory=tmp_path, console=RecordingConsole())
+
+
 def test_what_differs_is_not_replaced_without_a_question(tmp_path: Path, identity: Path) -> None:
     """It is named; with --yes it is as it was sealed."""
     sealed(tmp_path)
