@@ -259,7 +259,11 @@ class Engine:
     def help(self, project: Project, arguments: Sequence[str], data: bytes = b"") -> bytes:
         """Run the stack's helper container once, with `data` on its standard input; give its standard output."""
         argv = [*self._compose(project), "run", "--rm", "--no-deps", "-T", HELPER, *arguments]
-        return self._run(argv, f"{HELPER} {arguments[0]}", _environ(project), data)
+        try:
+            return self._run(argv, f"{HELPER} {arguments[0]}", _environ(project), data)
+        except EngineError as error:
+            error.cure = error.cure or "If its image is older than this tool: inv build.image production makes it anew."
+            raise
 
     def attach(self, project: Project, service: str, command: Sequence[str]) -> int:
         """Run a command in a service's container on the user's own terminal; give its exit code."""

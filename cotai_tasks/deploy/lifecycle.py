@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import duration
-from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.deploy.wait import restart_in_turn
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def restart(
     else:
         _ask(f"Restart {', '.join(chosen)}", settings, console, yes=yes)
         with stack_lock(stack, engine, "restart"):
-            with console.step(f"restarting {', '.join(chosen)}"):
-                _finish(engine.restart(stack.project, chosen))
-            seconds = wait_until_ready(None, chosen, stack, timeout=timeout, engine=engine, console=console)
+            seconds = restart_in_turn(stack, chosen, timeout=timeout, engine=engine, console=console)
         console.done(f"healthy again ({duration(seconds)})")
     return chosen
 

@@ -11,7 +11,7 @@ from cotai_tasks.errors import EngineError, Finding, PreflightError, UnhealthyEr
 from cotai_tasks.facts import started_at
 from cotai_tasks.security import check_certificate, check_secrets, secret_folders
 from cotai_tasks.sizing import CONNECTIONS, HOST_MEMORY, SHARE
-from cotai_tasks.stack import containers_by_service, size_plan
+from cotai_tasks.stack import containers_by_service, public_url, size_plan
 from cotai_tasks.tuning import postgres_settings
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
@@ -186,10 +186,28 @@ def recreated(
     )
 
 
+def check_proxy(stack: Stack, containers: Collection[Container], engine: Engine) -> None:
+    """Let a new Nginx judge its configuration before the one that serves is stopped for it.
+
+    Raises `PreflightError` with Nginx' own words.
+    """
+    image = stack.services[PROXY].image
+    wanted = engine.images(image)[image].id
+    if any(one.service == PROXY and one.state == "running" and one.image_id == wanted for one in containers):
+        return
+    try:
+        for _ in engine.run_once(stack.project, PROXY, ["nginx", "-t"]):
+            pass
+    except EngineError as error:
+        raise PreflightError(
+            "nginx refuses its configuration", cure="What served goes on serving.", evidence=error.evidence
+        ) from error
+
+
 def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Console) -> None:
     """Ask as a user does, through Nginx and TLS, whether the application answers."""
-    name = settings.server_names[0]
-    with console.step(f"asking https://{name}/health through nginx"):
+    name, address = settings.server_names[0], f"{public_url(settings)}/health"
+    with console.step(f"asking {address} through nginx"):
         try:
             status = engine.execute(stack.project, PROXY, ["sh", "-c", _ASK, "ask", name]).strip()
         except EngineError as error:
@@ -198,6 +216,6 @@ def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Consol
         console.warn("maintenance is on: users see its page until inv deploy.maintenance off")
     elif status != "200":
         raise UnhealthyError(
-            f"everything is healthy, but https://{name}/health answers {status}",
+            f"everything is healthy, but {address} answers {status}",
             cure="inv deploy.logs --svc nginx,backend",
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.build import ensure_images
 from cotai_tasks.console import duration
 from cotai_tasks.deploy import production
-from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.deploy.wait import restart_in_turn, wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
 from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
@@ -90,15 +90,12 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
         ensure_images(
             replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
         )
-        kept: list[str] = []
-        written: dict[str, float] = {}
+        kept, written = list[str](), dict[str, float]()
         if settings.environment == "prod":
             if not looked_into:
                 _check_host(stack, names, settings=settings, engine=engine, console=console)
-            _stop_left_out(stack, before, engine, console)
             kept = [] if databases else _kept_databases(stack, before, engine, console)
-            with console.step("putting configuration and secrets where the containers read them"):
-                written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
+            written = _prepare(stack, names, kept, before, settings=settings, engine=engine, console=console)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
         seconds = _up(stack, names, kept, before, timeout=timeout, engine=engine, console=console)
         after = engine.containers(stack.project.name)
@@ -110,6 +107,8 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     changed = tuple(sorted({*changed, *reread}))
     if changed:
         console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
+        if before and len(changed) < len(names):
+            console.say(f"  new or restarted: {', '.join(changed)}")
     else:
         console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
     return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
@@ -128,6 +127,25 @@ def _stop_left_out(stack: Stack, before: Sequence[Container], engine: Engine, co
         with console.step(f"stopping what is left out now: {', '.join(running)}"):
             for _ in engine.stop(stack.project, running):
                 pass
+
+
+def _prepare(
+    stack: Stack,
+    names: Sequence[str],
+    kept: Sequence[str],
+    before: Sequence[Container],
+    *,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
+) -> dict[str, float]:
+    """Make production ready to start; give when each folder that its containers read changed last."""
+    _stop_left_out(stack, before, engine, console)
+    with console.step("putting configuration and secrets where the containers read them"):
+        written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
+    if production.PROXY in names:
+        production.check_proxy(stack, before, engine)
+    return written
 
 
 def _kept_databases(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> list[str]:
@@ -188,10 +206,8 @@ def _reread(
         console.warn(f"{names}: new configuration, read at the next restart: inv deploy.restart --svc {names}")
     others = [name for name in reading if name not in databases]
     if others:
-        with console.step(f"restarting what reads a changed file: {', '.join(others)}"):
-            for _ in engine.restart(stack.project, others):
-                pass
-        wait_until_ready(None, others, stack, timeout=timeout, engine=engine, console=console)
+        console.say(f"restarting what reads a changed file: {', '.join(others)}")
+        restart_in_turn(stack, others, timeout=timeout, engine=engine, console=console)
     return tuple(others)
 
 

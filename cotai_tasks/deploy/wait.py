@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.console import duration, make_table
 from cotai_tasks.deploy.health import Standing, assess
 from cotai_tasks.errors import CotaiError, UnhealthyError
+from cotai_tasks.stack import containers_by_service
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -71,6 +72,28 @@ def wait_until_ready(
                 late = [one for one in standings if not one.settled]
                 raise _unhealthy(given_up or late, late, stack, engine)
             time.sleep(_POLL)
+
+
+def restart_in_turn(stack: Stack, names: Sequence[str], *, timeout: float, engine: Engine, console: Console) -> float:
+    """Restart services and wait until they are healthy; of several containers one after the other. Give the seconds.
+
+    While one of them restarts the others serve.
+    """
+    begun = time.monotonic()
+    found = containers_by_service(engine.containers(stack.project.name))
+    several = [name for name in names if stack.services[name].scales and len(found.get(name, [])) > 1]
+    others = [name for name in names if name not in several]
+    if others:
+        with console.step(f"restarting {', '.join(others)}"):
+            for _ in engine.restart(stack.project, others):
+                pass
+    for name in several:
+        for number, one in enumerate(found[name], 1):
+            with console.step(f"restarting {name} {number} of {len(found[name])}"):
+                engine.command("container", "restart", one.id)
+            wait_until_ready(None, [name], stack, timeout=timeout, engine=engine, console=console)
+    wait_until_ready(None, names, stack, timeout=timeout, engine=engine, console=console)
+    return time.monotonic() - begun
 
 
 def _picture(standings: Sequence[Standing], elapsed: float) -> Table:

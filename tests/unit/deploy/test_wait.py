@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cotai_tasks.deploy.wait import wait_until_ready
+from cotai_tasks.deploy.wait import restart_in_turn, wait_until_ready
 from cotai_tasks.errors import EngineError, UnhealthyError
 from cotai_tasks.testing import FakeEngine, FakeRunning, RecordingConsole, container
 from tests.unit.deploy.stacks import service, stack
@@ -103,3 +103,16 @@ def test_a_failure_does_not_take_down_what_is_still_being_started() -> None:
     with pytest.raises(UnhealthyError, match=r"not healthy: exporter \(exited 1\)$"):
         wait_until_ready(running, ["api", "exporter"], one, timeout=60, engine=engine, console=RecordingConsole())
     assert running.looks > 2
+
+
+def test_containers_of_one_service_restart_in_turn() -> None:
+    """While one restarts the other serves; what cannot have several restarts at once, before them."""
+    several = [container("backend", id="1"), container("backend", id="2"), container("db")]
+    engine = FakeEngine(found_containers=several)
+    chosen = stack(service("backend", scales=True), service("db"), service("worker", scales=True))
+    restart_in_turn(chosen, ["backend", "db"], timeout=5, engine=engine, console=RecordingConsole())
+    assert [call for call in engine.calls if "restart" in call] == [
+        ("restart", "--no-deps", "db"),
+        ("container", "restart", "1"),
+        ("container", "restart", "2"),
+    ]
