@@ -48,6 +48,7 @@ target "stage" {
   labels = {
     "org.opencontainers.image.title"   = "CotAi ${image}"
     "org.opencontainers.image.version" = COTAI_VERSION
+    "cotai.application"                = "${APP_MODULE} ${CELERY_APP} ${LLM_MODULE}"
   }
   # Attestations would turn a local image into an index that the engine's own store does not hold.
   attest = ["type=provenance,disabled=true", "type=sbom,disabled=true"]

@@ -14,12 +14,17 @@ from cotai_tasks.errors import UsageError, nearest
 from cotai_tasks.stack import choose_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Image
     from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Source, Stack
+
+
+APPLICATION_LABEL = "cotai.application"
+"""On an image of ours: the modules that it runs, as docker-bake.hcl writes them."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,11 @@ def ensure_images(stack: Stack, *, rebuild: bool, settings: Settings, engine: En
     images = {one.image for one in stack.services.values()}
     own = {image for image in images if is_own(image, settings)}
     wanted = images | {stack.variables["PYTHON_IMAGE"]} | {stack.variables[_base(image)] for image in own}
-    present = set(engine.images(*sorted(wanted)))
+    found = engine.images(*sorted(wanted))
+    strange = strangers({image: one for image, one in found.items() if image in own}, settings)
+    if strange:
+        console.warn(f"{', '.join(strange)}: made from another application (APP_MODULE …), made anew")
+    present = found.keys() - strange
     missing = sorted(wanted - own - present)
     built: tuple[str, ...] = ()
     if stack.source == "offline" and missing:
@@ -91,6 +100,13 @@ def ensure_images(stack: Stack, *, rebuild: bool, settings: Settings, engine: En
         names = [_stage(image) for image in ours]
         _build(names, ours, stack.source, settings=settings, engine=engine, console=console)
     return EnsureResult((*built, *ours), pulled, len(wanted) - len(built) - len(pulled) - len(ours))
+
+
+def strangers(images: Mapping[str, Image], settings: Settings) -> list[str]:
+    """Name the images that were made from another application than the one that the settings name."""
+    named = settings.variables
+    application = f"{named.APP_MODULE} {named.CELERY_APP} {named.LLM_MODULE}"
+    return sorted(name for name, one in images.items() if one.labels.get(APPLICATION_LABEL, application) != application)
 
 
 def is_own(image: str, settings: Settings) -> bool:

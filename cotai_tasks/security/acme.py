@@ -19,6 +19,7 @@ from josepy.jwk import JWK, JWKRSA
 
 from cotai_tasks.errors import CertificateError, Finding
 from cotai_tasks.security.certificates import Certificate, make_request
+from cotai_tasks.security.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ def _log_in(client: ClientV2, directory: Directory, agree: Callable[[str], None]
     client.net.key = key
     wish = messages.NewRegistration.from_data(email=directory.email or None, terms_of_service_agreed=True)
     accounts[directory.url] = {"key": key.to_json(), "uri": client.new_account(wish).uri}
-    keep_private(directory.accounts, json.dumps(accounts, indent=2).encode())
+    Store(directory.accounts.parent).write(directory.accounts.name, json.dumps(accounts, indent=2).encode())
 
 
 def _order(
@@ -130,16 +131,6 @@ def _http_challenge(authorization: messages.AuthorizationResource) -> messages.C
         f"the authority does not check {name} over HTTP",
         cure="Get that certificate another way, and install it: inv security.certs --cert FILE --key FILE.",
     )
-
-
-def keep_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, in one step."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 # -- what went wrong, in one sentence ----------------------------------------------------------------------------------
@@ -205,7 +196,7 @@ def _root_cause(error: BaseException) -> str:
 _OTHER_SERVER = "Another server answers for it: look at its A and AAAA records, and at what stands before nginx."
 _CURES = {
     "rateLimited": "Wait until the time that it names; nothing that is installed was touched.",
-    "dns": "Set the name's A record (and AAAA, if there is one) to this host, and wait until it is known.",
+    "dns": "Set the name's A record to this host (it answers on IPv4 only: no AAAA), and wait until it is known.",
     "connection": "Let the world reach port 80 of this host: firewall, router, HTTP_PORT=80.",
     "unauthorized": _OTHER_SERVER,
     "incorrectResponse": _OTHER_SERVER,

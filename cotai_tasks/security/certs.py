@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import CertificateError, UsageError
-from cotai_tasks.security.acme import LETSENCRYPT, STAGING, Directory, keep_private, obtain
+from cotai_tasks.security.acme import LETSENCRYPT, STAGING, Directory, obtain
 from cotai_tasks.security.certificates import PUBLIC_DAYS, Authority, Certificate, issue, make_authority
 from cotai_tasks.security.chain import judge
 from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs, read_installed
 from cotai_tasks.security.pem import private_key, read_certificates, system_anchors
+from cotai_tasks.security.store import Store
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.volumes import VolumeFile, put_folders
 
@@ -103,12 +105,15 @@ def summary(installed: Installed) -> str:
 
 def local_authority(settings: Settings, now: datetime) -> tuple[Authority, bool]:
     """Give this project's own authority, and whether it was made just now."""
-    chain_file, key_file = (settings.secrets_folder / name for name in ("local-ca.pem", "local-ca.key"))
-    if key_file.is_file():
-        return Authority(chain_file.read_bytes(), key_file.read_bytes()), False
+    store = Store(settings.secrets_folder)
+    certificate, key = store.read("local-ca.pem"), store.read("local-ca.key")
+    if certificate and key:
+        return Authority(certificate, key), False
     made = make_authority(f"CotAi local CA {settings.project}", now=now)
-    keep_private(chain_file, made.certificate_pem)
-    keep_private(key_file, made.key_pem)
+    # One without the other is a beginning, or what was lost: the certificate comes last, and stands for both.
+    store.remove("local-ca.pem")
+    store.write("local-ca.key", made.key_pem)
+    store.write("local-ca.pem", made.certificate_pem)
     return made, True
 
 
@@ -173,7 +178,7 @@ def _from_authority(
     names = settings.server_names
 
     def publish(tokens: Mapping[str, str]) -> None:
-        _publish(tokens, names[0], stack, engine)
+        _publish(tokens, names, stack, engine)
 
     def agree(question: str) -> None:
         console.confirm(question, yes=yes)
@@ -194,10 +199,10 @@ def _from_authority(
     return certificate
 
 
-def _publish(tokens: Mapping[str, str], name: str, stack: Stack, engine: Engine) -> None:
-    """Make nginx serve just these tokens, and see that it does before the authority looks."""
+def _publish(tokens: Mapping[str, str], names: Sequence[str], stack: Stack, engine: Engine) -> None:
+    """Make nginx serve just these tokens, and see that it does under every name before the authority looks."""
     put_folders(stack, engine, {_CHALLENGES: {token: VolumeFile(text.encode()) for token, text in tokens.items()}})
-    for token, text in tokens.items():
+    for name, (token, text) in product(names, tokens.items()):
         if engine.execute(stack.project, SERVICE, ["sh", "-c", _FETCH, SERVICE, name, token]).strip() != text:
             raise CertificateError(
                 f"nginx does not serve http://{name}/.well-known/acme-challenge/{token}",

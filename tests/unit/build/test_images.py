@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cotai_tasks.build import BuildResult, EnsureResult, build_images, ensure_images
+from cotai_tasks.build.images import APPLICATION_LABEL
 from cotai_tasks.errors import BuildError, EngineError, RegistryError, UsageError
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.build.reports import image, rendered
@@ -102,6 +103,16 @@ def test_only_what_is_missing_is_made() -> None:
     fake = engine("cotai/production:dev", "python:3")
     assert ensure(fake) == EnsureResult(("cotai/celery-worker:dev",), ("redis:8",), 2)
     assert (pulled(fake), built(fake)) == (["redis:8"], [("celery-worker",)])
+
+
+def test_images_of_another_application_are_made_anew() -> None:
+    """They bear its name, and would run the wrong code; an image without the label is taken as it is."""
+    mine = {APPLICATION_LABEL: "app.main:app app.worker:celery_app gateway.main:app"}
+    fake = engine("cotai/production:dev", "python:3", "redis:8")
+    fake.found_images["cotai/celery-worker:dev"] = image("cotai/celery-worker:dev", labels=mine)
+    assert ensure(fake).built == ()
+    fake.found_images["cotai/celery-worker:dev"] = image("cotai/celery-worker:dev", labels={APPLICATION_LABEL: "other"})
+    assert ensure(fake).built == ("cotai/celery-worker:dev",)
 
 
 def test_the_way_in_is_built_on_nginx() -> None:
