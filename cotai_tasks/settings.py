@@ -41,6 +41,8 @@ class Settings(BaseModel):
     """The user's project: where `tasks.py`, `env/` and the application are."""
     home: Path
     """The folder that holds `docker/`: the project itself, the package's own files, or both merged."""
+    env_file: Path = Path()
+    """The file that the variables were read from; none where they are plain data."""
     variables: Variables
     upstream_images: dict[str, str]
     """Every upstream image by its variable: `POSTGRES_IMAGE` → `postgres:17.6`."""
@@ -101,7 +103,7 @@ def load_settings(
     """
     if environment not in ENVIRONMENTS:
         raise UsageError(f"--env {environment}: no such environment", cure=nearest(environment, ENVIRONMENTS))
-    file = _read(directory, environment, env_file)
+    path, file = _read(directory, environment, env_file)
     findings = list(file.findings)
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", project):
         findings.append(
@@ -128,6 +130,7 @@ def load_settings(
         project=project,
         directory=directory,
         home=home,
+        env_file=path,
         variables=variables,
         upstream_images=_images(home / "docker/images.env", environ),
         offline_images=_images(home / "docker/offline/images.env", environ),
@@ -150,14 +153,14 @@ def _images(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return {name: environ.get(name, value) for name, value in read_env_file(path, path.name).values.items()}
 
 
-def _read(directory: Path, environment: Environment, env_file: str) -> EnvFile:
+def _read(directory: Path, environment: Environment, env_file: str) -> tuple[Path, EnvFile]:
     name = env_file or FILE_NAMES[environment]
     path = directory / name if env_file else find_file(directory, name)
     if not path.is_file():
         restore = "inv deploy.init prod makes it" if environment == "prod" else f"Restore it (git checkout {name})"
         cure = f"{restore}, or name another: INVOKE_COTAI_ENV_FILE=path."
         raise SettingsError(f"{name}: no such file in {directory}", cure=cure)
-    return read_env_file(path, name)
+    return path, read_env_file(path, name)
 
 
 def _secrets_in_clear(file: EnvFile) -> list[Finding]:

@@ -119,7 +119,7 @@ def steps(settings: Settings, *, certificate: bool) -> list[str]:
     """Say what is left to do, in order."""
     names, variables = " ".join(settings.server_names), settings.variables
     return [
-        f"DNS: let {names} point to this host (an A record, AAAA for IPv6).",
+        f"DNS: let {names} point to this host (an A record).",
         f"Firewall: open ports {variables.HTTP_PORT} and {variables.HTTPS_PORT} to the world, and no other.",
         *([] if certificate else ["inv security.certs --self-signed: Nginx needs a certificate to start."]),
         "inv deploy.prod starts the stack.",

@@ -95,9 +95,9 @@ def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
 
 def foreign_secrets(stack: Stack, folder: Path, engine: Engine) -> list[Finding]:
     """Find that the stack was set up with the secrets of another folder: its databases know other passwords."""
-    ours = folder / "internal-ca.pem"
-    theirs = get_folder(stack, engine, "secrets/postgres", "ca.pem")
-    if not theirs or not ours.is_file() or theirs["ca.pem"] == ours.read_bytes():
+    ours, key = folder / "MONGODB_KEY", "replica.key"  # what no rotation and no renewal changes
+    theirs = get_folder(stack, engine, "secrets/mongodb", key)
+    if not theirs or not ours.is_file() or theirs[key].strip() == ours.read_bytes().strip():
         return []
     cure = "Bring that folder (inv security.unseal); to begin anew without its data: inv deploy.clean --volumes."
     return [Finding(str(folder), f"{stack.project.name} was set up with other secrets than these", cure)]

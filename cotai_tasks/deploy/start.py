@@ -12,6 +12,7 @@ from cotai_tasks.deploy.wait import restart_in_turn, wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
 from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
+from cotai_tasks.security import secret_warnings
 from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     meant = {name: stack.services[name] for name in names}
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
     with stack_lock(stack, engine, "deploy"):
-        looked_into = production.can_read_volumes(stack, engine)
+        looked_into = settings.environment == "dev" or production.can_read_volumes(stack, engine)
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         before = engine.containers(stack.project.name)
         _ask_before_changing(settings, before, console, yes=yes)
@@ -91,9 +92,9 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
             replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
         )
         kept, written = list[str](), dict[str, float]()
+        if not looked_into:
+            _check_host(stack, names, settings=settings, engine=engine, console=console)
         if settings.environment == "prod":
-            if not looked_into:
-                _check_host(stack, names, settings=settings, engine=engine, console=console)
             kept = [] if databases else _kept_databases(stack, before, engine, console)
             written = _prepare(stack, names, kept, before, settings=settings, engine=engine, console=console)
         console.say(f"Starting {len(names)} services of {stack.project.name}")
@@ -270,6 +271,8 @@ def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engin
     errors = [*found.errors, *foreign_volumes(stack, names, volumes), *closed_files(folders)]
     if settings.environment == "prod":
         errors += production.check(stack, settings=settings, engine=engine)
+        for warning in secret_warnings(settings):
+            console.warn(str(warning))
     if errors:
         raise PreflightError(f"this host is not ready for {stack.project.name}", findings=errors)
 

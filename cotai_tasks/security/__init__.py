@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cotai_tasks.security.certs import install_self_signed
     from cotai_tasks.security.preflight import check_certificate
-    from cotai_tasks.security.secrets import check_secrets, make_secrets, secret_folders
+    from cotai_tasks.security.secrets import check_secrets, make_secrets, secret_folders, secret_warnings
 
-__all__ = ["check_certificate", "check_secrets", "install_self_signed", "make_secrets", "secret_folders"]
+__all__ = [
+    "check_certificate",
+    "check_secrets",
+    "install_self_signed",
+    "make_secrets",
+    "secret_folders",
+    "secret_warnings",
+]
 
 _HOMES = {"check_certificate": "preflight", "install_self_signed": "certs"}
 

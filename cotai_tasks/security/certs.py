@@ -111,7 +111,8 @@ def local_authority(settings: Settings, now: datetime) -> tuple[Authority, bool]
         return Authority(certificate, key), False
     made = make_authority(f"CotAi local CA {settings.project}", now=now)
     # One without the other is a beginning, or what was lost: the certificate comes last, and stands for both.
-    store.remove("local-ca.pem")
+    if certificate:
+        store.remove("local-ca.pem")
     store.write("local-ca.key", made.key_pem)
     store.write("local-ca.pem", made.certificate_pem)
     return made, True

@@ -33,8 +33,10 @@ _PATIENCE = 15.0
 """Seconds until nginx serves a new certificate: new workers take over within one or two, also on a busy host."""
 
 # The chain as it is served, asked from inside, where no port is published: by curl, which every nginx image has. The
-# authority may be one that the container does not trust, so who signed it is judged elsewhere.
+# authority may be one that the container does not trust, so who signed it is judged elsewhere. A running nginx answers
+# for the names that it was started with: a name that is new in SERVER_NAME waits for the next deploy.
 _SERVED = """
+set -- ${SERVER_NAME:-$1}
 curl --silent --insecure --max-time 5 --output /dev/null --resolve "$1:8443:127.0.0.1" \
     --write-out '%{certs}' "https://$1:8443/" || true
 """
@@ -85,12 +87,13 @@ def describe(chain_pem: bytes, *, method: str, obtained: datetime) -> Installed:
 
 
 def read_installed(stack: Stack, engine: Engine) -> Installed | None:
-    """Read which certificate nginx has; None when it has none."""
-    files = get_folder(stack, engine, FOLDER)
-    if _CHAIN not in files:
+    """Read which certificate nginx has; None when it has none, or only a part of one."""
+    files = get_folder(stack, engine, FOLDER, _CHAIN, _FACTS)
+    if files.keys() != {_CHAIN, _FACTS}:
         return None
     facts = json.loads(files[_FACTS])
-    return describe(files[_CHAIN], method=facts["method"], obtained=datetime.fromisoformat(facts["obtained"]))
+    found = describe(files[_CHAIN], method=facts["method"], obtained=datetime.fromisoformat(facts["obtained"]))
+    return found if found.serial == facts["serial"] else None
 
 
 def install(
@@ -102,16 +105,15 @@ def install(
     one before is back then, or when another one is still served.
     """
     installed = describe(certificate.chain_pem, method=method, obtained=now)
+    # With the key, in case nginx refuses the new one: the helper that hands it over has no log.
     before = get_folder(stack, engine, FOLDER)
-    _put(
-        stack,
-        engine,
-        {
-            _CHAIN: certificate.chain_pem,
-            _KEY: certificate.key_pem,
-            _FACTS: json.dumps(installed.facts(), indent=2).encode(),
-        },
-    )
+    # They are written in this order: until the chain is there, it is not the one that the facts tell of.
+    fresh = {
+        _FACTS: json.dumps(installed.facts(), indent=2).encode(),
+        _KEY: certificate.key_pem,
+        _CHAIN: certificate.chain_pem,
+    }
+    _put(stack, engine, fresh)
     if not proxy_runs(stack, engine):
         console.say("nginx does not run: it takes the certificate up when it starts")
         return installed
@@ -124,10 +126,15 @@ def install(
             cure="The certificate before is back, and nothing was reloaded.",
             evidence=error.evidence,
         ) from error
+    take_up(installed, name, stack=stack, engine=engine, console=console)
+    return installed
+
+
+def take_up(installed: Installed, name: str, *, stack: Stack, engine: Engine, console: Console) -> None:
+    """Let a running nginx serve the installed certificate; raise `CertificateError` when it still serves another."""
     with console.step("nginx takes it up"):
         engine.execute(stack.project, SERVICE, ["nginx", "-s", "reload"])
         _wait_until_served(installed.serial, name, stack, engine)
-    return installed
 
 
 def served_serial(name: str, stack: Stack, engine: Engine) -> str:

@@ -26,18 +26,26 @@ REDIS_RULES = {
     # Celery with acknowledgements, results, chords, events and remote control, streams, locks and scripts: all of it
     # was seen to work. Refused are FLUSHALL, CONFIG, KEYS, SHUTDOWN, MONITOR and whatever else stops or spies.
     "app": "~* &* +@all -@admin -@dangerous",
-    # Reads everything, and writes what a consumer of events and of replies needs: its own bindings and reply queues,
-    # and the lock under which kombu looks for lost messages. It can queue no task.
     "monitor": (
-        "%R~* &* -@all +@read -@dangerous +@connection +@pubsub +@transaction +info +config|get +latency|latest"
-        " +latency|histogram +slowlog|get +slowlog|len +client|list +script|load +script|exists +time"
+        "%R~* -@all +@read -@dangerous +@connection +info +config|get +latency|latest +latency|histogram"
+        " +slowlog|get +slowlog|len +client|list +time"
+    ),
+}
+"""What each Redis user may do; `default` is off."""
+_BROKER_RULES = {
+    # What a consumer of events and of replies writes: its own bindings and reply queues, and the lock under which
+    # kombu looks for lost messages. It can queue no task. Flower and celery-exporter ask workers by PUBLISH, and Celery
+    # has no other channel for orders: whoever may ask may also order, to stop a worker, say.
+    "monitor": (
+        " &* +@pubsub +@transaction +script|load +script|exists"
         " (~_kombu.binding*.celeryev ~_kombu.binding*celery.pidbox ~_kombu.binding_deadlines ~celeryev.*"
         " ~*.reply.celery.pidbox* ~unacked_mutex +@read +@write +evalsha -@dangerous)"
     ),
 }
-"""What each Redis user may do; `default` is off."""
+"""What a Redis user may do besides where Celery's messages are."""
 REDIS_SERVERS = {"redis": "REDIS_PASSWORD", "redis-cache": "REDIS_CACHE_PASSWORD"}
 """Each server, and which password its user `app` has."""
+_BROKER = "redis"
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,6 +137,7 @@ def redis_users(server: str, material: Material) -> str:
     logins = redis_logins(server, material)
     lines = [
         f"user {user} on sanitize-payload resetchannels {' '.join(f'#{one}' for one in logins[user])} {rules}"
+        f"{_BROKER_RULES.get(user, '') if server == _BROKER else ''}"
         for user, rules in REDIS_RULES.items()
     ]
     return "\n".join([f"user default {_DEFAULT}", *lines, ""])

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import CertificateError, UsageError
 from cotai_tasks.security.certs import Way, certs
-from cotai_tasks.security.installed import SOON, Installed, read_installed
+from cotai_tasks.security.installed import SERVICE, SOON, Installed, proxy_runs, read_installed, served_serial, take_up
 from cotai_tasks.security.pem import covers
-from cotai_tasks.stack import open_stack
+from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
     from cotai_tasks.settings import Settings
+    from cotai_tasks.stack import Stack
 
 _SHARE = 3
 """A certificate is renewed once a third of its life is left: 30 of 90 days, which leaves ten before it is a worry."""
@@ -32,7 +33,8 @@ def renew(
     """
     if settings.environment == "dev":
         raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
-    installed = read_installed(open_stack(settings, engine), engine)
+    stack = open_stack(settings, engine)
+    installed = read_installed(stack, engine)
     if not installed:
         raise CertificateError(
             f"{settings.stack_name} has no certificate to renew",
@@ -41,10 +43,13 @@ def renew(
     now = datetime.now(UTC)
     reason = "--force" if force else why_due(installed, settings.server_names, now)
     if not reason:
+        if proxy_runs(stack, engine) and served_serial(settings.server_names[0], stack, engine) != installed.serial:
+            _catch_up(installed, dry_run=dry_run, settings=settings, stack=stack, engine=engine, console=console)
+            return None
         console.done(f"nothing to do: {', '.join(installed.names)} is valid for {days_left(installed, now)} days more")
         return None
     if installed.method == "files":
-        _ask_for_another(installed, now, console)
+        _ask_for_another(installed, settings.server_names, now, console)
         return None
     # The terms of service were agreed to when the first one was got, and so was the rehearsal passed.
     way = Way(installed.method, rehearse=False)
@@ -54,7 +59,7 @@ def renew(
 
 def why_due(installed: Installed, names: Sequence[str], now: datetime) -> str:
     """Say why a certificate must be renewed; nothing while it is good for longer than a third of its life."""
-    if missing := [name for name in names if not any(covers(pattern, name) for pattern in installed.names)]:
+    if missing := _missing(installed, names):
         return f"SERVER_NAME has {', '.join(missing)}, the certificate has not"
     if installed.left(now) <= installed.lifetime / _SHARE:
         return f"{max(days_left(installed, now), 0)} days are left"
@@ -66,10 +71,30 @@ def days_left(installed: Installed, now: datetime) -> int:
     return installed.left(now) // timedelta(days=1)
 
 
-def _ask_for_another(installed: Installed, now: datetime, console: Console) -> None:
+def _missing(installed: Installed, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not any(covers(pattern, name) for pattern in installed.names)]
+
+
+def _catch_up(
+    installed: Installed, *, dry_run: bool, settings: Settings, stack: Stack, engine: Engine, console: Console
+) -> None:
+    """Finish what an interrupted command left: the certificate is in its place, and nginx was not told."""
+    console.say("nginx shows another certificate than the one that is installed")
+    if dry_run:
+        console.say("would tell it to reload")
+        return
+    with stack_lock(stack, engine, "security.renew"):
+        engine.execute(stack.project, SERVICE, ["nginx", "-t"])
+        take_up(installed, settings.server_names[0], stack=stack, engine=engine, console=console)
+
+
+def _ask_for_another(installed: Installed, names: Sequence[str], now: datetime, console: Console) -> None:
+    """Say what a person must do; an error once users are refused, or soon will be."""
     left = days_left(installed, now)
     ending = f"the certificate of {installed.issuer} ends on {installed.not_after:%Y-%m-%d} ({left} days)"
     cure = f"Whoever got it from {installed.issuer} brings the next: inv security.certs --cert FILE --key FILE."
+    if missing := _missing(installed, names):
+        raise CertificateError(f"the certificate of {installed.issuer} is not for {', '.join(missing)}", cure=cure)
     if left < SOON:
         raise CertificateError(ending, cure=cure)
     console.warn(f"{ending}. {cure}")

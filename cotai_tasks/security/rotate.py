@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError, nearest
 from cotai_tasks.security import logins
+from cotai_tasks.security.readers import confirm_readers, folders_of, services_to_restart
 from cotai_tasks.security.render import Material, redis_logins, render
 from cotai_tasks.security.secrets import (
     ROTATIONS,
@@ -24,7 +25,7 @@ from cotai_tasks.security.secrets import (
     require_production,
     rotations,
 )
-from cotai_tasks.security.store import SERVERS, Store, new_password
+from cotai_tasks.security.store import Store, new_password
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.variables import PRODUCTION_SECRETS
 from cotai_tasks.volumes import get_folder, put_folders
@@ -58,8 +59,6 @@ TWO_LOGINS = ("POSTGRES_PASSWORD", "MONGODB_PASSWORD")
 """The server knows one password to a login: two logins take turns."""
 OVERLAPPING = (*TWO_LOGINS, "REDIS_PASSWORD", "REDIS_CACHE_PASSWORD", "REDIS_ADMIN_PASSWORD")
 """The old password stays valid until `finish`."""
-READ_AT_ONCE = ("secrets/proxy", *(f"secrets/{server}" for server in SERVERS))
-"""Folders whose readers need no restart: Nginx looks at each request, the databases were told."""
 _MONGODB_ROLES = {
     "MONGODB_PASSWORD": [("readWrite", "cotai")],
     "MONGODB_ROOT_PASSWORD": [("root", "admin")],
@@ -84,12 +83,12 @@ def rotate(name: str, *, dry_run: bool = False, settings: Settings, engine: Engi
         now = material(settings, stack.variables)
         _require_ours(name, now, stack, engine)
         if store.text(f"{name}.old") and not store.text(f"{name}.next"):
-            _apply(now, name, stack, engine)
+            _apply(now, name, store, stack, engine)
             console.done(f"{name}: the new value is in use already; the old one is valid until --finish {name}")
         else:
             now = _change(name, now, store, stack, engine, console)
             console.done(f"{name} is changed")
-    result = Rotation(name, open=name in OVERLAPPING, restart=_restart(name, now, stack))
+    result = Rotation(name, open=name in OVERLAPPING, restart=services_to_restart(name, now, stack))
     _say_what_is_left(result, console)
     return result
 
@@ -103,7 +102,7 @@ def finish(
     if not old:
         console.done(f"{name}: nothing to do, no old value is valid")
         return
-    if store.text(f"{name}.next"):
+    if store.text(f"{name}.next") or "since" not in rotations(store).get(name, {}):
         raise UsageError(f"the rotation of {name} was interrupted", cure=f"First: inv security.secrets --rotate {name}")
     stack = open_stack(settings, engine)
     if dry_run:
@@ -113,6 +112,7 @@ def finish(
     with stack_lock(stack, engine, f"finish {name}"):
         now = material(settings, stack.variables)
         _require_ours(name, now, stack, engine)
+        confirm_readers(name, now, store, stack, engine, console, yes)
         if name == "POSTGRES_PASSWORD":
             _confirm_sessions(login_of(store, name, old) or now.variables["POSTGRES_USER"], stack, engine, console, yes)
         left = replace(now, also_valid={key: value for key, value in now.also_valid.items() if key != name})
@@ -146,7 +146,7 @@ def _require_running(stack: Stack, name: str, engine: Engine) -> None:
 def _require_ours(name: str, now: Material, stack: Stack, engine: Engine) -> None:
     """Refuse to change a stack that was set up with the secrets of another folder: another checkout, another laptop."""
     for folder in [f"secrets/{one}" for one in DATABASES[name]] or ["secrets/flower"]:
-        found = get_folder(stack, engine, folder)
+        found = get_folder(stack, engine, folder, "ca.pem")
         if found.get("ca.pem") != now.files["internal-ca.pem"]:
             raise RefusedError(
                 f"{stack.project.name} does not run with the secrets of this folder: nothing was changed",
@@ -164,13 +164,15 @@ def _change(name: str, now: Material, store: Store, stack: Stack, engine: Engine
     if name in TWO_LOGINS:
         after = replace(after, logins={**now.logins, name: _other_login(now, name)})
         _remember(store, name, {value: after.login(name), now.passwords[name]: now.login(name)})
+    elif name in OVERLAPPING:
+        _remember(store, name, {})
     for database in DATABASES[name]:
         with console.step(f"telling {database} of the new {name}"):
             _teach(database, name, after, now, stack, engine)
     if name in OVERLAPPING:
         store.write(f"{name}.old", now.passwords[name].encode())
     store.rename(f"{name}.next", name)
-    put_folders(stack, engine, render(after))
+    _deliver(name, after, store, stack, engine)
     return after
 
 
@@ -180,9 +182,18 @@ def _other_login(now: Material, name: str) -> str:
 
 
 def _remember(store: Store, name: str, users: dict[str, str]) -> None:
-    """Write down which password is whose."""
-    entry = {"since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"} | {fingerprint(one): who for one, who in users.items()}
+    """Write down which password is whose; since when it is at the engine is not known yet."""
+    entry = {fingerprint(one): who for one, who in users.items()}
     store.write(ROTATIONS, json.dumps(rotations(store) | {name: entry}, indent=2).encode())
+
+
+def _deliver(name: str, now: Material, store: Store, stack: Stack, engine: Engine) -> None:
+    """Put the files at the engine, and write down since when its readers find the new value there."""
+    put = put_folders(stack, engine, render(now))
+    if name in OVERLAPPING:
+        since = max(put.written[folder] for folder in folders_of(name, now))
+        entry = rotations(store).get(name, {}) | {"since": datetime.fromtimestamp(since, UTC).isoformat()}
+        store.write(ROTATIONS, json.dumps(rotations(store) | {name: entry}, indent=2).encode())
 
 
 def _teach(database: str, name: str, after: Material, now: Material, stack: Stack, engine: Engine) -> None:
@@ -202,11 +213,11 @@ def _teach(database: str, name: str, after: Material, now: Material, stack: Stac
             _redis(database, name, after, now.passwords["REDIS_ADMIN_PASSWORD"], stack, engine)
 
 
-def _apply(now: Material, name: str, stack: Stack, engine: Engine) -> None:
+def _apply(now: Material, name: str, store: Store, stack: Stack, engine: Engine) -> None:
     """Bring what an interruption left out: the files at the engine, and what Redis takes from them."""
     for server in REDIS_USERS.get(name, {}):
         _redis(server, name, now, now.passwords["REDIS_ADMIN_PASSWORD"], stack, engine)
-    put_folders(stack, engine, render(now))
+    _deliver(name, now, store, stack, engine)
 
 
 def _close(name: str, old: str, left: Material, store: Store, stack: Stack, engine: Engine) -> None:
@@ -265,14 +276,6 @@ def _feed(stack: Stack, engine: Engine, service: str, command: list[str], data: 
         raise DatabaseError(
             f"{service} refused: {reason.strip()}", cure="Nothing is lost: repeat the command once that is mended."
         ) from error
-
-
-def _restart(name: str, now: Material, stack: Stack) -> tuple[str, ...]:
-    """Name the services whose files have other values than with the old password."""
-    before = replace(now, passwords={**now.passwords, name: "another"}, logins={}, also_valid={})
-    old, new = render(before), render(replace(now, logins={}, also_valid={}))
-    changed = {folder for folder in new if old[folder] != new[folder] and folder not in READ_AT_ONCE}
-    return tuple(sorted(key for key, one in stack.services.items() if changed & one.folders and not one.one_shot))
 
 
 def _say_what_is_left(result: Rotation, console: Console) -> None:

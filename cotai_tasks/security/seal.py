@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shlex
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import pyrage  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
-from cotai_tasks.errors import SettingsError, UsageError
+from cotai_tasks.errors import RefusedError, SettingsError, UsageError
 from cotai_tasks.security.secrets import require_production
 from cotai_tasks.security.store import Store, require_fit
 from cotai_tasks.settings import FILE_NAMES
@@ -53,13 +54,13 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
     named = _recipients(recipients, settings.directory)
     keys = [_recipient(one) for one in named]
     people = "1 recipient" if len(keys) == 1 else f"{len(keys)} recipients"
-    content = pack(settings.directory / _ENV_FILE, store)
+    content = pack(settings.env_file, store)
     state = {"content": hashlib.sha256(content).hexdigest(), "recipients": sorted(named), "file": _digest(target)}
     if json.loads(store.text(_STATE) or "{}") == state:
         console.done(f"nothing to do: {SEALED} holds all this for the same recipients")
         return target
     if dry_run:
-        console.say(f"would seal {_ENV_FILE} and {len(store.files())} files of {store.folder} for {people}")
+        console.say(f"would seal {settings.env_file} and {len(store.files())} files of {store.folder} for {people}")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     Store(target.parent).write(target.name, pyrage.encrypt(content, keys))
@@ -68,8 +69,13 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
     return target
 
 
-def unseal(*, identity: str, yes: bool = False, directory: Path, console: Console) -> Unsealed:
-    """Restore what is missing of the sealed file; what differs is replaced after a question only."""
+def unseal(
+    *, identity: str, yes: bool = False, env_file: str = "", secrets: str = "", directory: Path, console: Console
+) -> Unsealed:
+    """Restore what the sealed file holds, after a question; `env_file` and `secrets` are the places named on this host.
+
+    Anybody who knows a recipient's public key can make such a file: it does not choose places outside the project.
+    """
     source = directory / SEALED
     if not identity:
         raise UsageError("no private key is named", cure="--identity FILE is the one of a recipient.")
@@ -82,19 +88,24 @@ def unseal(*, identity: str, yes: bool = False, directory: Path, console: Consol
             f"{SEALED} was not sealed for {identity}, or is damaged",
             cure="Name the right --identity, or fetch it again.",
         ) from error
-    files = _placed(unpack(content), directory)
+    files = _placed(unpack(content), directory, directory / (env_file or _ENV_FILE), secrets)
     found = {name: one.store.read(one.name) for name, one in files.items()}
     same = tuple(name for name, one in files.items() if found[name] == one.content)
     missing = tuple(name for name in files if found[name] is None)
     different = tuple(name for name in files if name not in same and name not in missing)
-    replaced = _replaceable(different, yes=yes, console=console)
-    for name in (*missing, *replaced):
-        files[name].store.write(files[name].name, files[name].content)
-    if missing or replaced:
-        console.done(f"restored {', '.join((*missing, *replaced))}")
-    else:
+    if not missing and not different:
         console.done(f"nothing to do: {len(same)} files are as they were sealed")
-    return Unsealed((*missing, *replaced), same, different)
+        return Unsealed((), same, ())
+    for verb, names in (("would make", missing), ("would replace", different)):
+        for name in names:
+            console.say(f"  {verb} {files[name].path}")
+    if different:
+        console.warn(f"other than sealed on this host: {', '.join(different)}")
+    console.confirm(f"Write {len(missing) + len(different)} files as they were sealed?", yes=yes)
+    for name in (*missing, *different):
+        files[name].store.write(files[name].name, files[name].content)
+    console.done(f"restored {', '.join((*missing, *different))}")
+    return Unsealed((*missing, *different), same, different)
 
 
 def pack(env_file: Path, store: Store) -> bytes:
@@ -133,13 +144,26 @@ class _Place:
     name: str
     content: bytes
 
+    @property
+    def path(self) -> Path:
+        """The file itself."""
+        return self.store.folder / self.name
 
-def _placed(files: Mapping[str, bytes], directory: Path) -> dict[str, _Place]:
-    """Say where each file belongs: the env file itself names the folder of the secrets."""
-    lines = dotenv_values(stream=io.StringIO(files[_ENV_FILE].decode()), interpolate=False)
-    secrets = Store(directory / Path(lines.get("COTAI_SECRETS") or _IN_ARCHIVE).expanduser())
+
+def _placed(files: Mapping[str, bytes], directory: Path, own: Path, named: str) -> dict[str, _Place]:
+    """Say where each file belongs: the folder of the secrets is named on this host, or is one of the project."""
+    wanted = named or _folder_in(files[_ENV_FILE].decode()) or _IN_ARCHIVE
+    secrets = Store(directory / Path(wanted).expanduser())
+    known = named or (_folder_in(own.read_text()) if own.is_file() else "")
+    inside = secrets.folder.resolve().is_relative_to(directory.resolve()) and ".git" not in secrets.folder.parts
+    if secrets.folder.resolve() == directory.resolve() or not (
+        inside or (known and directory / Path(known).expanduser() == secrets.folder)
+    ):
+        raise RefusedError(
+            f"{SEALED} wants its secrets in {secrets.folder}, and nothing on this host names that folder",
+            cure=f"If that is right, name it yourself: COTAI_SECRETS={shlex.quote(wanted)} inv security.unseal …",
+        )
     require_fit(secrets.folder)
-    own = directory / _ENV_FILE
     return {
         name: _Place(Store(own.parent), own.name, content)
         if name == _ENV_FILE
@@ -148,12 +172,8 @@ def _placed(files: Mapping[str, bytes], directory: Path) -> dict[str, _Place]:
     }
 
 
-def _replaceable(different: tuple[str, ...], *, yes: bool, console: Console) -> tuple[str, ...]:
-    if not different:
-        return ()
-    console.warn(f"other than sealed on this host: {', '.join(different)}")
-    console.confirm("Replace them with the sealed ones?", yes=yes)
-    return different
+def _folder_in(env_file: str) -> str:
+    return dotenv_values(stream=io.StringIO(env_file), interpolate=False).get("COTAI_SECRETS") or ""
 
 
 def _recipients(given: Sequence[str], directory: Path) -> list[str]:

@@ -39,6 +39,10 @@ ROTATIONS = "rotation.json"
 _SOON = timedelta(days=20)
 _FEWEST_CHARACTERS = 16
 _PLACEHOLDER = re.compile(r"change[-_]?me|placeholder|-development$", re.IGNORECASE)
+_ALL_ANEW = (
+    f"Remove {AUTHORITY}.pem: inv security.secrets makes it and all that it signed anew. Put them into use together:"
+    " inv deploy.prod --databases, then inv deploy.restart of what uses databases."
+)
 _MAKE = "inv security.secrets makes it."
 
 
@@ -133,7 +137,14 @@ def check_secrets(settings: Settings, now: datetime | None = None) -> list[Findi
     findings = [*file_findings(store), *unreadable, *missing]
     passwords = {name: plain[name] or store.text(name) for name in PRODUCTION_SECRETS if plain[name] or name in there}
     findings += _weak(store, passwords)
-    return [*findings, *_certificates(store, now=now or datetime.now(UTC))]
+    return [*findings, *_certificates(store, at=now or datetime.now(UTC))]
+
+
+def secret_warnings(settings: Settings, now: datetime | None = None) -> list[Finding]:
+    """Find the databases' certificates that will expire soon: everything works still."""
+    store, today = Store(settings.secrets_folder), now or datetime.now(UTC)
+    wrong = {one.where for one in _certificates(store, at=today)}
+    return [one for one in _certificates(store, at=today + _SOON) if one.where not in wrong]
 
 
 def _weak(store: Store, passwords: Mapping[str, str]) -> list[Finding]:
@@ -151,8 +162,8 @@ def _weak(store: Store, passwords: Mapping[str, str]) -> list[Finding]:
     return findings
 
 
-def _certificates(store: Store, *, now: datetime) -> list[Finding]:
-    """Find certificates of the databases that have expired, will soon, or that our own authority did not sign."""
+def _certificates(store: Store, *, at: datetime) -> list[Finding]:
+    """Find certificates of the databases that are no longer valid at a time, or that our own authority did not sign."""
     raw = store.read(f"{AUTHORITY}.pem")
     if not raw:
         return []
@@ -162,6 +173,8 @@ def _certificates(store: Store, *, now: datetime) -> list[Finding]:
         authority = x509.load_pem_x509_certificate(raw)
     except ValueError:
         return [Finding(str(store.folder / f"{AUTHORITY}.pem"), "no certificate in PEM form", "Restore it.")]
+    if authority.not_valid_after_utc < at:  # nothing that it signed outlives it
+        return [Finding(str(store.folder / f"{AUTHORITY}.pem"), _ending(authority), _ALL_ANEW)]
     for name, path in {**{one: f"tls/{one}.crt" for one in SERVERS}, EXPORTER: f"tls/{EXPORTER}.pem"}.items():
         where, mend = str(store.folder / path), cure.format(name)
         content = store.read(path)
@@ -173,11 +186,13 @@ def _certificates(store: Store, *, now: datetime) -> list[Finding]:
         except (ValueError, TypeError, InvalidSignature):
             findings.append(Finding(where, f"no certificate that {AUTHORITY} signed", mend))
             continue
-        if certificate.not_valid_after_utc < now:
-            findings.append(Finding(where, f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}", mend))
-        elif certificate.not_valid_after_utc < now + _SOON:
-            findings.append(Finding(where, f"expires on {certificate.not_valid_after_utc:%Y-%m-%d}", mend))
+        if certificate.not_valid_after_utc < at:
+            findings.append(Finding(where, _ending(certificate), mend))
     return findings
+
+
+def _ending(certificate: x509.Certificate) -> str:
+    return f"valid until {certificate.not_valid_after_utc:%Y-%m-%d} only"
 
 
 def secret_folders(settings: Settings, images: Mapping[str, str]) -> dict[str, dict[str, VolumeFile]]:

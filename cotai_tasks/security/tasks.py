@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cotai_tasks.task import open_console, open_settings, open_tools, project_directory, task
@@ -73,9 +74,9 @@ def renew(
     from cotai_tasks.security.timer import schedule, show_schedule
 
     if timer:
-        show_schedule(schedule(open_settings(c, env, None)), open_console())
+        show_schedule(schedule(open_settings(c, env, None), os.environ), open_console())
     elif install_timer:
-        install(schedule(open_settings(c, env, None)), open_console())
+        install(schedule(open_settings(c, env, None), os.environ), open_console())
     else:
         procedure(force=force, dry_run=dry_run, **open_tools(c, env))
 
@@ -106,6 +107,8 @@ def secrets(
     settings, console = tools["settings"], tools["console"]
     procedures.require_one_way(settings, check=check, rotate=rotate, finish=finish)
     if check:
+        for warning in procedures.secret_warnings(settings):
+            console.warn(str(warning))
         procedures.show_findings(procedures.check_secrets(settings), as_json=json, settings=settings, console=console)
     elif finish:
         changes.finish(finish, yes=yes, dry_run=dry_run, **tools)
@@ -132,7 +135,15 @@ def seal(c: Context, recipient: list[str], env: str = "prod", dry_run: bool = Fa
 
 @task(help={"identity": "The private key: a file of age-keygen, or an SSH key without a passphrase."})
 def unseal(c: Context, identity: str = "", yes: bool = False) -> None:
-    """Restore production's env file and secrets from the sealed file; what differs is replaced after a question."""
+    """Restore production's env file and secrets from the sealed file, after a question."""
     from cotai_tasks.security.seal import unseal as procedure
 
-    procedure(identity=identity, yes=yes, directory=project_directory(c), console=open_console())
+    config = c.config.cotai  # the settings themselves may be what is to be restored
+    procedure(
+        identity=identity,
+        yes=yes,
+        env_file=str(config.env_file or ""),
+        secrets=os.environ.get("COTAI_SECRETS", "") or str(dict(config.variables or {}).get("COTAI_SECRETS", "")),
+        directory=project_directory(c),
+        console=open_console(),
+    )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from cotai_tasks.errors import PreflightError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cotai_tasks.console import Console
     from cotai_tasks.settings import Settings
 
@@ -31,7 +33,7 @@ After=network-online.target docker.service
 Type=oneshot
 User={user}
 WorkingDirectory={directory}
-ExecStart={command}
+{environment}ExecStart={command}
 """
 _TIMER = """\
 [Unit]
@@ -59,20 +61,42 @@ class Schedule:
     cron: str
 
 
-def make_schedule(stack: str, directory: Path, user: str, inv: Path) -> Schedule:
-    """Write the units and the cron line that run `inv security.renew` in a project's folder."""
+def make_schedule(stack: str, directory: Path, user: str, inv: Path, variables: Mapping[str, str]) -> Schedule:
+    """Write the units and the cron line that run `inv security.renew` in a project's folder, with these variables."""
     words = [str(inv), "security.renew", "--env", "prod"]
     command = " ".join(_systemd_word(word) for word in words)
-    service = _SERVICE.format(stack=stack, user=user, directory=str(directory).replace("%", "%%"), command=command)
-    line = f"cd {shlex.quote(str(directory))} && {shlex.join(words)}"
+    environment = "".join(f"Environment={_assignment(name, value)}\n" for name, value in variables.items())
+    service = _SERVICE.format(
+        stack=stack,
+        user=user,
+        directory=str(directory).replace("%", "%%"),
+        environment=environment,
+        command=command,
+    )
+    assignments = "".join(f"{name}={shlex.quote(value)} " for name, value in variables.items())
+    line = f"cd {shlex.quote(str(directory))} && {assignments}{shlex.join(words)}"
     cron = f"17 3,15 * * * {line}".replace("%", r"\%")
     return Schedule(f"{stack}-renew", service, _TIMER.format(stack=stack), cron)
 
 
-def schedule(settings: Settings) -> Schedule:
+def schedule(settings: Settings, environ: Mapping[str, str]) -> Schedule:
     """Give the schedule of this project, run by whoever owns its folder: the secrets are readable to nobody else."""
     owner = pwd.getpwuid(settings.directory.stat().st_uid).pw_name
-    return make_schedule(settings.stack_name, settings.directory, owner, Path(sys.executable).parent / "inv")
+    inv = Path(sys.executable).parent / "inv"
+    return make_schedule(settings.stack_name, settings.directory, owner, inv, _kept(settings, environ))
+
+
+def _kept(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the variables that say which engine and which settings are meant; a unit can be read by everybody."""
+    plain, public = settings.variables.plain(), settings.variables.public()
+    secrets = {name: value for name, value in plain.items() if name not in public}
+    return {
+        name: value
+        for name, value in sorted(environ.items())
+        if name.startswith(("DOCKER_", "COTAI_", "INVOKE_COTAI_"))
+        and not name.endswith(tuple(secrets))
+        and value not in secrets.values()
+    }
 
 
 def show_schedule(made: Schedule, console: Console) -> None:
@@ -99,6 +123,12 @@ def install_timer(made: Schedule, console: Console, *, units: Path = _UNITS, boo
     console.done(
         f"{made.name}.timer renews twice a day; systemctl list-timers shows when, journalctl -u {made.name} how"
     )
+
+
+def _assignment(name: str, value: str) -> str:
+    """Quote NAME=value for Environment=, where $ stands for itself (systemd.exec(5))."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{name}={escaped}"'
 
 
 def _systemd_word(word: str) -> str:

@@ -120,6 +120,9 @@ def test_an_unknown_host_gets_nothing(proxy: Proxy) -> None:
         proxy.ask("/", sni="evil.test")
     with pytest.raises(ConnectionError):
         proxy.ask_plainly("/", "evil.test")
+    for path in ("/.well-known/acme-challenge/other", "/.well-known/acme-challenge/", "/.well-known/x"):
+        with pytest.raises(ConnectionError):
+            proxy.ask_plainly(path, "evil.test")
     with pytest.raises(ConnectionError):
         proxy.ask("/api/", host="evil.test")
     assert proxy.ask("/api/", sni=f"www.{NAME}").status == 200
@@ -130,6 +133,8 @@ def test_a_token_of_the_certificate_authority_is_served(proxy: Proxy) -> None:
     answer = proxy.ask_plainly("/.well-known/acme-challenge/a-token")
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"a-token.thumbprint", "text/plain")
     assert proxy.ask_plainly("/.well-known/acme-challenge/other").status == 404
+    new = proxy.ask_plainly("/.well-known/acme-challenge/a-token", "not.yet.known.test")
+    assert (new.status, new.body) == (200, b"a-token.thumbprint")
 
 
 # --- Headers, errors, log ---------------------------------------------------------------------------------------------

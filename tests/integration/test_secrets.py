@@ -57,7 +57,10 @@ class House:
             "MONGODB_OPTIONS": "replicaSet=rs0",
         }
         self.stack: Stack = make_stack(
-            *(service(one) for one in ("postgres", "redis")), project=project, variables=variables
+            *(service(one) for one in ("postgres", "redis")),
+            service("client", folders=frozenset({"secrets/app"})),
+            project=project,
+            variables=variables,
         )
 
     @property
@@ -247,6 +250,10 @@ def test_a_rotation_of_postgres_overlaps(house: House) -> None:
     assert house.psql("SELECT session_user, current_user", old) == "cotai|cotai"
     house.psql("CREATE TABLE after_rotation (id int); INSERT INTO before_rotation VALUES (1)")
     assert house.psql("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'", old) == "cotai"
+    with pytest.raises(RefusedError, match="They lose their connection"):
+        house.finish("POSTGRES_PASSWORD")
+    assert "not restarted since POSTGRES_PASSWORD was changed: client" in house.console.text()
+    list(house.engine.restart(house.stack.project, ["client"]))
     house.engine.execute(
         house.stack.project, "client", ["sh", "-c", f'psql -At "{old}" -c "SELECT pg_sleep(60)" >/dev/null 2>&1 &']
     )
@@ -259,7 +266,7 @@ def test_a_rotation_of_postgres_overlaps(house: House) -> None:
     assert house.psql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'cotai'") == "0"
     house.rotate("POSTGRES_PASSWORD")
     assert house.psql("SELECT session_user") == "cotai"
-    house.finish("POSTGRES_PASSWORD")
+    house.finish("POSTGRES_PASSWORD", yes=True)
     assert house.psql("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'cotai_b'") == "f"
 
 
@@ -281,7 +288,7 @@ def test_a_rotation_of_redis_overlaps(house: House, monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         assert [house.redis(user, one, "ACL", "WHOAMI") for one in (old, new)] == [user, user]
         list(house.engine.restart(house.stack.project, ["redis"]))
-    house.finish(name)
+    house.finish(name, yes=True)
     assert house.redis(user, new, "ACL", "WHOAMI") == user
     assert "WRONGPASS" in house.redis(user, old, "PING")
     list(house.engine.restart(house.stack.project, ["redis"]))

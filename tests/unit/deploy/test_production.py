@@ -87,12 +87,12 @@ def test_a_database_that_would_be_made_anew_is_known() -> None:
 
 def test_secrets_of_another_folder_are_refused(tmp_path: Path) -> None:
     """The databases know other passwords: what is at the engine is not overwritten."""
-    engine = FakeEngine(folders={"secrets/postgres": {"ca.pem": b"theirs"}})
+    engine = FakeEngine(folders={"secrets/mongodb": {"replica.key": b"theirs"}})
     assert foreign_secrets(STACK, tmp_path, engine) == []
-    (tmp_path / "internal-ca.pem").write_bytes(b"ours")
+    (tmp_path / "MONGODB_KEY").write_bytes(b"ours")
     (found,) = foreign_secrets(STACK, tmp_path, engine)
     assert found.fault == "cotai-dev was set up with other secrets than these"
-    (tmp_path / "internal-ca.pem").write_bytes(b"theirs")
+    (tmp_path / "MONGODB_KEY").write_bytes(b"theirs")
     assert foreign_secrets(STACK, tmp_path, engine) == []
     assert foreign_secrets(STACK, tmp_path, FakeEngine()) == []
 

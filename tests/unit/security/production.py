@@ -25,6 +25,7 @@ def settings(directory: Path) -> Settings:
         project="cotai",
         directory=directory,
         home=directory,
+        env_file=directory / "env/.env.production",
         variables=Variables.model_validate(passwords | {"SERVER_NAME": "cotai.example.org"}),
         upstream_images={"PYTHON_IMAGE": "python:3", **IMAGES},
         offline_images={},

@@ -30,6 +30,8 @@ class Proxy(FakeEngine):
     refuses: bool = False
     loaded: bytes = b""
     tokens: list[dict[str, bytes]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Under which names tokens were asked for."""
 
     def __post_init__(self) -> None:
         self.host = {"NCPU": 2}
@@ -45,7 +47,8 @@ class Proxy(FakeEngine):
                 self.loaded = self.folders[FOLDER]["fullchain.pem"]
             case ["sh", "-c", script, *_] if "%{certs}" in script:
                 return self.loaded.decode()
-            case ["sh", "-c", _, _, _, token]:
+            case ["sh", "-c", _, _, name, token]:
+                self.asked.append(name)
                 self.tokens.append(dict(self.folders["proxy/acme"]))
                 return self.folders["proxy/acme"][token].decode()
         return ""

@@ -131,7 +131,7 @@ def test_an_order_from_beginning_to_end(get: Callable[[Authority], tuple[Any, li
         (
             problem("dns", "NXDOMAIN looking up A for a.example.org"),
             "NXDOMAIN looking up A for a.example.org",
-            "Set the name's A record (and AAAA, if there is one) to this host, and wait until it is known.",
+            "Set the name's A record to this host (it answers on IPv4 only: no AAAA), and wait until it is known.",
         ),
     ],
 )

@@ -239,3 +239,39 @@ def test_what_is_installed_can_be_read_again(tmp_path: Path) -> None:
     assert isinstance(found, installed.Installed)
     assert found.lifetime == timedelta(days=90, seconds=-1)
     assert set(get_folder(stack, engine, FOLDER)) == set(engine.folders[FOLDER])
+
+
+@pytest.mark.parametrize("lost", ["fullchain.pem", "certificate.json", "another"])
+def test_a_part_of_a_certificate_is_none(tmp_path: Path, lost: str) -> None:
+    """Whoever was interrupted between two files finds none, and gets another; what stands for all comes last."""
+    engine = Proxy()
+    run(SELF_SIGNED, tmp_path, engine)
+    assert list(engine.folders[FOLDER]) == ["certificate.json", "privkey.pem", "fullchain.pem"]
+    facts = engine.folders[FOLDER].pop(lost, b"")
+    if not facts:  # the facts and the key are new, the chain is the one before
+        engine.folders[FOLDER]["certificate.json"] = engine.folders[FOLDER]["certificate.json"].replace(
+            b'"serial": "', b'"serial": "0'
+        )
+    assert installed.read_installed(open_stack(settings(tmp_path), engine), engine) is None
+    assert install_self_signed(settings=settings(tmp_path), engine=engine, console=RecordingConsole())
+
+
+@pytest.mark.parametrize("lost", ["local-ca.pem", "local-ca.key"])
+def test_half_of_a_local_authority_is_none(tmp_path: Path, lost: str) -> None:
+    """Both files, or both anew."""
+    engine, folder = Proxy(), tmp_path / "env/secrets"
+    run(SELF_SIGNED, tmp_path, engine)
+    before = {one.name: one.read_bytes() for one in folder.iterdir()}
+    (folder / lost).unlink()
+    assert "made the local authority" in run(SELF_SIGNED, tmp_path, engine)[1]
+    assert not {one.read_bytes() for one in folder.iterdir()} & set(before.values())
+
+
+def test_every_name_is_asked_before_the_authority_looks(tmp_path: Path) -> None:
+    """A name that leads nowhere is found here, where it costs nothing."""
+    engine = running()
+    stack = open_stack(settings(tmp_path), engine)
+    module._publish(  # noqa: SLF001 - the real authority asks only what it is told to
+        {"token": "text"}, ["a.example.org", "b.example.org"], stack, engine
+    )
+    assert engine.asked == ["a.example.org", "b.example.org"]

@@ -120,3 +120,12 @@ def test_the_material_hides_itself(tmp_path: Path) -> None:
     assert render(made)
     values = [given.variables.plain()[name] for name in PRODUCTION_SECRETS]
     assert [value for value in values if value in repr(made)] == []
+
+
+def test_who_watches_publishes_at_the_broker_alone(tmp_path: Path) -> None:
+    """Celery's questions go over PUBLISH; the cache has no such thing, and its exporter only reads."""
+    filled_settings(tmp_path)
+    broker, cache = (text(tmp_path, one, "users.acl").splitlines()[3] for one in ("redis", "redis-cache"))
+    assert broker.startswith("user monitor on ")
+    assert ("&*" in broker, "+@pubsub" in broker) == (True, True)
+    assert not {"&*", "+@pubsub", "+@write", "(", "evalsha"} & set(cache.replace("(", "( ").split())

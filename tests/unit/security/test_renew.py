@@ -86,6 +86,8 @@ def test_only_a_person_can_renew_files(tmp_path: Path, monkeypatch: pytest.Monke
     ways, text = renewal(tmp_path, monkeypatch, certificate(left=25.5, method="files"))
     assert ways == []
     assert "(25 days). Whoever got it from An authority brings the next: inv security.certs --cert" in text
+    with pytest.raises(CertificateError, match=rf"the certificate of An authority is not for {NAME}"):
+        renewal(tmp_path, monkeypatch, certificate(left=80, method="files", names=("other.example.org",)))
     with pytest.raises(CertificateError, match=r"the certificate of An authority ends on .* \(19 days\)"):
         renewal(tmp_path, monkeypatch, certificate(left=19.5, method="files"))
 
@@ -109,6 +111,19 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Proxy:
     made = running()
     certs.certs(Way("self-signed"), yes=True, settings=settings(tmp_path), engine=made, console=RecordingConsole())
     return made
+
+
+def test_an_nginx_that_was_not_told_is_told(tmp_path: Path, engine: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was interrupted before the reload: the certificate is there, and users are shown the one before."""
+    monkeypatch.setattr(module, "stack_lock", lock)
+    right, engine.loaded = engine.loaded, b""
+    console = RecordingConsole()
+    for dry_run, served in ((True, b""), (False, right)):
+        renew(force=False, dry_run=dry_run, settings=settings(tmp_path), engine=engine, console=console)
+        assert engine.loaded == served
+    renew(force=False, settings=settings(tmp_path), engine=engine, console=console)
+    assert console.text().count("nginx shows another certificate") == 2
+    assert "nothing to do" in console.text()
 
 
 def shown(status: CertificateStatus, *, as_json: bool = False) -> str:

@@ -10,9 +10,10 @@ import pytest
 from cotai_tasks.errors import PreflightError
 from cotai_tasks.security.timer import install_timer, make_schedule, schedule, show_schedule
 from cotai_tasks.testing import RecordingConsole
+from tests.unit.security.production import filled_settings
 from tests.unit.security.proxy import settings
 
-MADE = make_schedule("cotai-prod", Path("/srv/cotai"), "deploy", Path("/srv/venv/bin/inv"))
+MADE = make_schedule("cotai-prod", Path("/srv/cotai"), "deploy", Path("/srv/venv/bin/inv"), {})
 
 
 def test_the_units() -> None:
@@ -27,16 +28,19 @@ def test_the_units() -> None:
 
 def test_odd_paths() -> None:
     """Blanks, and the characters that mean something to systemd and to cron."""
-    odd = make_schedule("cotai-prod", Path("/srv/100% mine"), "deploy", Path("/opt/a $b/inv"))
+    odd = make_schedule(
+        "cotai-prod", Path("/srv/100% mine"), "deploy", Path("/opt/a $b/inv"), {"COTAI_DOCKER": '/a "$b" 5%'}
+    )
     assert "WorkingDirectory=/srv/100%% mine\n" in odd.service
     assert 'ExecStart="/opt/a $$b/inv" security.renew' in odd.service
-    assert r"cd '/srv/100\% mine' && '/opt/a $b/inv' security.renew" in odd.cron
+    assert r"""cd '/srv/100\% mine' && COTAI_DOCKER='/a "$b" 5\%' '/opt/a $b/inv' security.renew""" in odd.cron
+    assert r'''Environment="COTAI_DOCKER=/a \"$b\" 5%%"''' in odd.service
 
 
 def test_what_is_printed(tmp_path: Path) -> None:
     """Each file with the place it belongs to; the owner is the folder's."""
     console = RecordingConsole()
-    show_schedule(schedule(settings(tmp_path)), console)
+    show_schedule(schedule(settings(tmp_path), {}), console)
     text = console.text()
     assert "# /etc/systemd/system/cotai-prod-renew.service\n[Unit]" in text
     assert "# /etc/systemd/system/cotai-prod-renew.timer\n[Unit]" in text
@@ -74,3 +78,23 @@ def test_it_is_installed_and_started(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(PreflightError, match="systemctl daemon-reload failed") as caught:
         install_timer(MADE, RecordingConsole(), units=tmp_path, booted=tmp_path)
     assert caught.value.evidence == "Unit is masked."
+
+
+def test_the_engine_and_the_settings_are_those_of_whoever_made_it(tmp_path: Path) -> None:
+    """A timer without them would ask the local engine; secrets, and what is not ours, stay out of a public file."""
+    given = filled_settings(tmp_path)
+    environ = {
+        "DOCKER_HOST": "ssh://deploy@far.example.org",
+        "INVOKE_COTAI_ENV_FILE": "env/other",
+        "COTAI_SECRETS": "/srv/secrets",
+        "INVOKE_COTAI_VARIABLES_REDIS_PASSWORD": "another-value",
+        "COTAI_ODD": given.variables.plain()["REDIS_PASSWORD"],
+        "REDIS_PASSWORD": "one-more-value",
+        "HOME": "/root",
+    }
+    lines = schedule(given, environ).service.splitlines()
+    assert [line for line in lines if line.startswith("Environment=")] == [
+        'Environment="COTAI_SECRETS=/srv/secrets"',
+        'Environment="DOCKER_HOST=ssh://deploy@far.example.org"',
+        'Environment="INVOKE_COTAI_ENV_FILE=env/other"',
+    ]

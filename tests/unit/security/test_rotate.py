@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError
+from cotai_tasks.facts import started_at
 from cotai_tasks.security import rotate as module
 from cotai_tasks.security.logins import scram_verifier
 from cotai_tasks.security.rotate import DATABASES, OVERLAPPING, finish, rotate
@@ -163,6 +164,24 @@ def test_sessions_with_the_old_password_are_asked_about(tmp_path: Path, store: S
     assert store.text("POSTGRES_PASSWORD.old")
     end("POSTGRES_PASSWORD", tmp_path, engine, yes=True)
     assert not store.text("POSTGRES_PASSWORD.old")
+
+
+@pytest.mark.parametrize("name", ["MONGODB_PASSWORD", "REDIS_PASSWORD"])
+def test_who_was_not_restarted_is_asked_about(tmp_path: Path, store: Store, name: str) -> None:
+    """By the engine's own clock: the old value is kept until they are, or until --yes."""
+    engine = databases(tmp_path)
+    engine.now = started_at(container("backend", started_at="2026-06-01T12:00:00Z"))
+    old, new = "2026-06-01T11:59:59.5Z", "2026-06-01T12:00:00.5Z"
+    engine.found_containers += [container("backend", started_at=old), container("celery-worker", started_at=new)]
+    run(name, tmp_path, engine)
+    console = RecordingConsole()
+    with pytest.raises(RefusedError, match="They lose their connection"):
+        finish(name, settings=settings(tmp_path), engine=engine, console=console)
+    assert console.text() == f"! not restarted since {name} was changed: backend\n"
+    assert store.text(f"{name}.old")
+    engine.found_containers = [*databases(tmp_path).found_containers, container("backend", started_at=new)]
+    end(name, tmp_path, engine)
+    assert not store.text(f"{name}.old")
 
 
 def test_mongodb_gets_a_second_user(tmp_path: Path, store: Store) -> None:

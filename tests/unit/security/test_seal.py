@@ -40,9 +40,9 @@ def sealed(directory: Path, *recipients: str) -> str:
     return console.text()
 
 
-def restored(directory: Path, identity: Path, *, yes: bool = False) -> tuple[tuple[str, ...], str]:
+def restored(directory: Path, identity: Path, *, yes: bool = False, secrets: str = "") -> tuple[tuple[str, ...], str]:
     console = RecordingConsole()
-    result = unseal(identity=str(identity), yes=yes, directory=directory, console=console)
+    result = unseal(identity=str(identity), yes=yes, secrets=secrets, directory=directory, console=console)
     return result.restored, console.text()
 
 
@@ -53,7 +53,11 @@ def test_what_was_sealed_comes_back(tmp_path: Path, identity: Path) -> None:
     before = {path: path.read_bytes() for path in Store(tmp_path / "env/secrets").files().values()}
     for path in [*before, tmp_path / "env/.env.production"]:
         path.unlink()
-    names, _ = restored(tmp_path, identity)
+    with pytest.raises(RefusedError, match="Write 22 files as they were sealed"):
+        restored(tmp_path, identity)
+    assert not (tmp_path / "env/secrets/ADMIN_PASSWORD").exists()
+    names, said = restored(tmp_path, identity, yes=True)
+    assert f"would make {tmp_path}/env/secrets/ADMIN_PASSWORD\n" in said
     assert len(names) == len(expected_files()) + 1
     state = tmp_path / "env/secrets/sealed.json"
     assert {path: path.read_bytes() for path in before if path != state} == {
@@ -86,7 +90,7 @@ def test_what_differs_is_not_replaced_without_a_question(tmp_path: Path, identit
     sealed(tmp_path)
     store = Store(tmp_path / "env/secrets")
     store.write("REDIS_PASSWORD", b"a-later-password")
-    with pytest.raises(RefusedError, match="Replace them with the sealed ones"):
+    with pytest.raises(RefusedError, match="Write 1 files as they were sealed"):
         restored(tmp_path, identity)
     assert store.text("REDIS_PASSWORD") == "a-later-password"
     names, said = restored(tmp_path, identity, yes=True)
@@ -142,3 +146,44 @@ def test_recipients_and_identities_are_checked(tmp_path: Path, identity: Path) -
     for path, fault in ((tmp_path / "env/.env.production", "not a private key"), (tmp_path / "none", "No such file")):
         with pytest.raises(UsageError, match=fault):
             restored(tmp_path, path)
+
+
+@pytest.mark.parametrize("folder", ["{}/elsewhere", "../elsewhere", ".", ".git/hooks", "link/folder"])
+def test_the_sealed_file_does_not_choose_a_place(tmp_path: Path, identity: Path, folder: str) -> None:
+    """Whoever has a public key can make one: outside the project only a folder that this host names is written to."""
+    project = tmp_path / "project"
+    for one in (project, tmp_path / "elsewhere"):
+        one.mkdir(mode=0o700)
+    (tmp_path / "env").rename(project / "env")
+    (project / "link").symlink_to(tmp_path / "elsewhere")
+    (project / ".git").mkdir()
+    env_file = project / "env/.env.production"
+    env_file.write_text(f"SERVER_NAME=cotai.example.org\nCOTAI_SECRETS={folder.format(tmp_path)}\n")
+    sealed(project)
+    env_file.unlink()
+    with pytest.raises(RefusedError, match="nothing on this host names that folder"):
+        restored(project, identity, yes=True)
+    assert (list((tmp_path / "elsewhere").iterdir()), env_file.exists()) == ([], False)
+
+
+def test_a_folder_that_this_host_names_is_used(tmp_path: Path, identity: Path) -> None:
+    """In its own env file, or in the environment of the command."""
+    project, folder = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    (tmp_path / "env").rename(project / "env")
+    env_file = project / "env/.env.production"
+    env_file.write_text(f"SERVER_NAME=cotai.example.org\nCOTAI_SECRETS={folder}\n")
+    sealed(project)
+    assert f"{folder}/ADMIN_PASSWORD" in restored(project, identity, yes=True)[1]
+    env_file.unlink()
+    restored(project, identity, yes=True, secrets=str(folder))
+    assert env_file.exists()
+
+
+def test_the_env_file_in_use_is_sealed(tmp_path: Path, identity: Path) -> None:
+    """INVOKE_COTAI_ENV_FILE names another than the usual one."""
+    given = filled_settings(tmp_path).model_copy(update={"env_file": tmp_path / "other.env"})
+    given.env_file.write_text("SERVER_NAME=other.example.org\n")
+    seal(recipients=(), settings=given, console=RecordingConsole())
+    restored(tmp_path, identity, yes=True)
+    assert (tmp_path / "env/.env.production").read_text() == "SERVER_NAME=other.example.org\n"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cotai_tasks.errors import SettingsError, UsageError
-from cotai_tasks.security.certificates import INTERNAL_DAYS, make_authority
+from cotai_tasks.security.certificates import INTERNAL_DAYS, Authority, issue, make_authority
 from cotai_tasks.security.secrets import (
     check_secrets,
     make_secrets,
     require_one_way,
     secret_folders,
+    secret_warnings,
     show_findings,
     show_result,
 )
@@ -89,13 +90,30 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("days", "fault"),
-    [(INTERNAL_DAYS + 1, "expired on 2036-11-19"), (INTERNAL_DAYS - 10, "expires on 2036-11-19"), (0, None)],
+    ("days", "faults", "warnings"),
+    [(INTERNAL_DAYS + 1, 1, 0), (INTERNAL_DAYS - 10, 0, 1), (0, 0, 0)],
 )
-def test_certificates_that_end_are_found(tmp_path: Path, days: int, fault: str | None) -> None:
-    """Twenty days before they do."""
-    found = check_secrets(filled_settings(tmp_path), NOW + timedelta(days=days))
-    assert {one.fault for one in found} == ({fault} if fault else set())
+def test_an_authority_that_ends_is_found(tmp_path: Path, days: int, faults: int, warnings: int) -> None:
+    """Twenty days before is a warning, that stops nothing; its end is a fault, and what it signed ends with it."""
+    given, now = filled_settings(tmp_path), NOW + timedelta(days=days)
+    found = check_secrets(given, now), secret_warnings(given, now)
+    assert tuple(map(len, found)) == (faults, warnings)
+    for one in (*found[0], *found[1]):
+        assert one.where.endswith("/internal-ca.pem")
+        assert one.fault == "valid until 2036-11-20 only"
+        assert one.cure.startswith("Remove internal-ca.pem: inv security.secrets makes it and all that it signed anew.")
+
+
+@pytest.mark.parametrize(("days", "faults", "warnings"), [(31, 1, 0), (15, 0, 1), (5, 0, 0)])
+def test_a_certificate_that_ends_is_found(tmp_path: Path, days: int, faults: int, warnings: int) -> None:
+    """The same for one server's own."""
+    given, store = filled_settings(tmp_path), Store(tmp_path / "env/secrets")
+    authority = Authority(store.read("internal-ca.pem") or b"", store.read("internal-ca.key") or b"")
+    store.write("tls/redis.crt", issue(authority, ["redis"], days=30, now=NOW).chain_pem)
+    now = NOW + timedelta(days=days)
+    found = check_secrets(given, now), secret_warnings(given, now)
+    assert tuple(map(len, found)) == (faults, warnings)
+    assert all(one.where.endswith("/tls/redis.crt") for one in (*found[0], *found[1]))
 
 
 def test_an_open_folder_is_the_first_finding(tmp_path: Path) -> None:
