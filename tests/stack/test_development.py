@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -122,6 +123,15 @@ def test_prometheus_scrapes_what_is_there(running: Development) -> None:
         return {one["labels"]["job"] for one in found} == jobs and all(one["health"] == "up" for one in found)
 
     eventually(scraped, "every target up")
+
+
+def test_prometheus_takes_every_query(running: Development) -> None:
+    """Of the rules and the dashboards, and shows the metrics that are recorded as shown."""
+    argv = [sys.executable, "-m", "pytest", "-q", "tests/integration/test_monitoring.py", "-k", "query or recorded_as"]
+    environ = running.environ | {"COTAI_TEST_PROMETHEUS": running.url("PROMETHEUS").rstrip("/")}
+    done = subprocess.run(argv, cwd=REPOSITORY, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
 
 
 def test_logs_are_filtered(running: Development, tender: dict[str, Any]) -> None:
