@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -167,6 +167,11 @@ def read_glance(line: str, project: str) -> Container:
         ports=(),
         health_output="",
     )
+
+
+def running_services(containers: Iterable[Container]) -> set[str]:
+    """Name the services of which at least one container runs."""
+    return {one.service for one in containers if one.state == "running"}
 
 
 def started_at(container: Container) -> float:

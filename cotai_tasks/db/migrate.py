@@ -6,8 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cotai_tasks.db.shell import ask, client, require_running
-from cotai_tasks.errors import DatabaseError, EngineError
+from cotai_tasks.db.shell import ask, client, require_running, run_in_application
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def migrate(*, dry_run: bool = False, settings: Settings, engine: Engine, consol
     require_running(stack, sorted(stack.services[SERVICE].depends_on), settings=settings, engine=engine)
     with stack_lock(stack, engine, "db.migrate"):
         before = revision(stack, engine)
-        _run(stack, engine, console)
+        cure = "The schema is as its last finished step left it."
+        run_in_application(stack, SERVICE, (), engine, console, fault="the migration failed", cure=cure)
         result = Migration(before, revision(stack, engine))
     console.done(summary(result))
     return result
@@ -75,15 +75,3 @@ def sql(script: str) -> list[str]:
 def revision(stack: Stack, engine: Engine) -> str:
     """Give the schema's Alembic revision; empty where there is none."""
     return ask(stack, "postgres", sql(_REVISION), engine).strip()
-
-
-def _run(stack: Stack, engine: Engine, console: Console) -> None:
-    try:
-        for line in engine.run_once(stack.project, SERVICE):
-            console.line(line)
-    except EngineError as error:
-        if not error.evidence:
-            raise
-        raise DatabaseError(
-            "the migration failed", cure="The schema is as its last finished step left it.", evidence=error.evidence
-        ) from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cotai_tasks.db.shell import DATABASES, require_running
-from cotai_tasks.errors import DatabaseError, EngineError, UsageError
+from cotai_tasks.db.shell import DATABASES, require_running, run_in_application
+from cotai_tasks.errors import UsageError
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -50,13 +50,7 @@ def seed(
     if settings.environment == "prod":
         console.confirm(f"Put {count} examples among the real data of {stack.project.name}?", yes=yes)
     with stack_lock(stack, engine, "db.seed"):
-        try:
-            script = _RUN.format(command=command)
-            for line in engine.run_once(stack.project, SERVICE, ["sh", "-c", script, SERVICE, str(count)]):
-                console.line(line)
-        except EngineError as error:
-            if not error.evidence:
-                raise
-            raise DatabaseError("the seed command failed", evidence=error.evidence) from error
+        script = ["sh", "-c", _RUN.format(command=command), SERVICE, str(count)]
+        run_in_application(stack, SERVICE, script, engine, console, fault="the seed command failed")
     console.done(f"{command} {count} has ended well")
     return True

@@ -10,6 +10,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import DatabaseError, EngineError, UsageError, nearest
+from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
@@ -118,9 +119,22 @@ def ask(stack: Stack, service: str, command: Sequence[str], engine: Engine) -> s
         raise DatabaseError(f"{service} refused: {reason.strip()}", evidence="\n".join(said[:-1])) from error
 
 
+def run_in_application(
+    stack: Stack, service: str, command: Sequence[str], engine: Engine, console: Console, *, fault: str, cure: str = ""
+) -> None:
+    """Run a command of the application in a container of its own; a failure becomes a `DatabaseError`."""
+    try:
+        for line in engine.run_once(stack.project, service, command):
+            console.line(line)
+    except EngineError as error:
+        if not error.evidence:  # no engine, no permission: not the application's fault
+            raise
+        raise DatabaseError(fault, cure=cure, evidence=error.evidence) from error
+
+
 def require_running(stack: Stack, services: Sequence[str], *, settings: Settings, engine: Engine) -> None:
     """Raise `DatabaseError` with the names of those services that are not running."""
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    running = running_services(engine.containers(stack.project.name))
     stopped = [name for name in services if name not in running]
     if stopped:
         only = f" --only {','.join(stopped)}" if settings.environment == "dev" else ""

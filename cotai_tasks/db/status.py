@@ -13,6 +13,7 @@ from cotai_tasks.db.answers import READERS, TITLES, ServerStatus, cells
 from cotai_tasks.db.questions import STATUS, in_time
 from cotai_tasks.db.shell import DATABASES, ask
 from cotai_tasks.errors import DatabaseError
+from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def database_status(*, settings: Settings, engine: Engine) -> list[ServerStatus]:
     """Ask every database of the stack, all at the same time."""
     stack = open_stack(settings, engine)
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    running = running_services(engine.containers(stack.project.name))
 
     def status(service: str) -> ServerStatus:
         if service not in running:

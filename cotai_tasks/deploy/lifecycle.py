@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.console import duration
 from cotai_tasks.deploy.wait import restart_in_turn
+from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def restart(
 ) -> tuple[str, ...]:
     """Restart the running services among those named (all where none is), and wait until they are healthy."""
     stack = open_stack(settings, engine)
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    running = running_services(engine.containers(stack.project.name))
     chosen = tuple(name for name in stack.named(names) if name in running)
     if not chosen:
         console.say(f"{stack.project.name}: nothing of that runs. inv deploy.{settings.environment} starts it.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from cotai_tasks.deploy.proxy import MAINTENANCE, PROXY, ask
 from cotai_tasks.errors import UnhealthyError, UsageError
+from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack, stack_lock
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
     from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 
-FOLDER = "proxy/maintenance"
 FLAG = "on"
-"""Nginx answers 503 as long as this file is there (nginx/snippets/maintenance.conf): it looks at every request."""
+"""Nginx answers 503 as long as this file is there: it looks at every request."""
 
 _NGINX_UID = 101
 _CLOSED = "503"
@@ -34,9 +35,9 @@ def set_maintenance(wanted: str, *, dry_run: bool, settings: Settings, engine: E
         raise UsageError(f"maintenance can be on or off, not {wanted!r}")
     stack = open_stack(settings, engine)
     name = stack.project.name
-    if not any(one.service == "nginx" and one.state == "running" for one in engine.containers(name)):
+    if PROXY not in running_services(engine.containers(name)):
         raise UsageError(f"no nginx of {name} runs: there is nothing to close", cure="inv deploy.prod starts it.")
-    closed = FLAG in get_folder(stack, engine, FOLDER)
+    closed = FLAG in get_folder(stack, engine, MAINTENANCE)
     if closed == (wanted == "on"):
         console.done(f"{name}: nothing to do, maintenance is {wanted}")
         return False
@@ -45,20 +46,17 @@ def set_maintenance(wanted: str, *, dry_run: bool, settings: Settings, engine: E
         return False
     with stack_lock(stack, engine, "maintenance"):
         files = {FLAG: VolumeFile(b"", uid=_NGINX_UID)} if wanted == "on" else {}
-        put_folders(stack, engine, {FOLDER: files})
+        put_folders(stack, engine, {MAINTENANCE: files})
         status = _ask_until(wanted, stack, settings.server_names[0], engine)
     console.done(f"{name}: maintenance is {wanted}, users get {status}")
     return True
 
 
 def _ask_until(wanted: str, stack: Stack, host: str, engine: Engine) -> str:
-    """Ask for the front page as users do, from within Nginx' own container; give the status."""
-    address = f"{host}:8443"
-    flags = ("--insecure", "--silent", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}")
-    command = ["curl", *flags, "--resolve", f"{address}:127.0.0.1", f"https://{address}/"]
+    """Ask for the front page until Nginx has seen the file; give the status."""
     until = time.monotonic() + _PATIENCE
     while True:
-        status = engine.execute(stack.project, "nginx", command).strip()
+        status = ask("/", host, stack, engine, patience=5)
         if (status == _CLOSED) == (wanted == "on"):
             return status
         if time.monotonic() > until:

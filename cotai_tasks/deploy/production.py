@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
 from cotai_tasks.deploy.alerting import alerting_files
+from cotai_tasks.deploy.proxy import MAINTENANCE, PROXY, ask
 from cotai_tasks.errors import EngineError, Finding, PreflightError, UnhealthyError
 from cotai_tasks.facts import started_at
 from cotai_tasks.security import check_certificate, check_secrets, secret_folders
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Folders = dict[str, dict[str, VolumeFile]]
 
-PROXY = "nginx"
 CONFIGURATION = {
     "postgres": "docker/postgres",
     "mongodb": "docker/mongodb",
@@ -49,10 +49,6 @@ _UPSTREAMS = "proxy/upstreams"
 _TUNED = "tuned.conf"
 _READ_EACH_TIME = {"config/probe", "secrets/proxy"}
 """Folders whose files are read whenever they are needed: nobody has to be restarted for them."""
-_ASK = """
-curl --silent --show-error --insecure --max-time 10 --output /dev/null --write-out '%{http_code}' \
-    --resolve "$1:8443:127.0.0.1" "https://$1:8443/health"
-"""
 
 
 def host_findings(stack: Stack, sizes: Plan, memory: int, *, evaluation: bool) -> list[Finding]:
@@ -209,10 +205,10 @@ def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Consol
     name, address = settings.server_names[0], f"{public_url(settings)}/health"
     with console.step(f"asking {address} through nginx"):
         try:
-            status = engine.execute(stack.project, PROXY, ["sh", "-c", _ASK, "ask", name]).strip()
+            status = ask("/health", name, stack, engine, patience=10)
         except EngineError as error:
             status = str(error)
-    if status == "503" and get_folder(stack, engine, "proxy/maintenance"):
+    if status == "503" and get_folder(stack, engine, MAINTENANCE):
         console.warn("maintenance is on: users see its page until inv deploy.maintenance off")
     elif status != "200":
         raise UnhealthyError(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from cotai_tasks.build import ensure_images
 from cotai_tasks.console import duration
 from cotai_tasks.deploy import production
+from cotai_tasks.deploy.proxy import PROXY
 from cotai_tasks.deploy.wait import restart_in_turn, wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
+from cotai_tasks.facts import running_services
 from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
 from cotai_tasks.security import secret_warnings
@@ -102,7 +104,7 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
         after = engine.containers(stack.project.name)
         changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
         reread = _reread(stack, written, after, timeout=timeout, engine=engine, console=console)
-        if settings.environment == "prod" and production.PROXY in names:
+        if settings.environment == "prod" and PROXY in names:
             production.confirm(stack, settings=settings, engine=engine, console=console)
     _tell_unawaited(meant, after, console)
     changed = tuple(sorted({*changed, *reread}))
@@ -117,13 +119,13 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
 
 def _ask_before_changing(settings: Settings, before: Sequence[Container], console: Console, *, yes: bool) -> None:
     """In production ask before anything that runs is changed."""
-    if settings.environment == "prod" and any(one.state == "running" for one in before):
+    if settings.environment == "prod" and running_services(before):
         console.confirm(f"Change what runs of {settings.stack_name}? Its users may notice.", yes=yes)
 
 
 def _stop_left_out(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> None:
     """Stop what runs and has no place in the stack any more: with its old limits it would take the others' memory."""
-    running = sorted({one.service for one in before if one.state == "running"} & stack.left_out.keys())
+    running = sorted(running_services(before) & stack.left_out.keys())
     if running:
         with console.step(f"stopping what is left out now: {', '.join(running)}"):
             for _ in engine.stop(stack.project, running):
@@ -144,7 +146,7 @@ def _prepare(
     _stop_left_out(stack, before, engine, console)
     with console.step("putting configuration and secrets where the containers read them"):
         written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
-    if production.PROXY in names:
+    if PROXY in names:
         production.check_proxy(stack, before, engine)
     return written
 
@@ -287,7 +289,7 @@ def closed_files(folders: Sequence[Path]) -> list[Finding]:
 
 
 def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: Console) -> None:
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    running = running_services(engine.containers(stack.project.name))
     images = engine.images(*{stack.services[name].image for name in names})
     rows = [
         (
@@ -303,7 +305,7 @@ def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: C
 
 def update(*, yes: bool, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> StartResult | None:
     """Pull and build what the files say now, and recreate what changed of the services that run."""
-    running = {one.service for one in engine.containers(settings.stack_name) if one.state == "running"}
+    running = running_services(engine.containers(settings.stack_name))
     if not running:
         console.say(f"{settings.stack_name} is not running. inv deploy.{settings.environment} starts it.")
         return None

@@ -13,7 +13,7 @@ from cotai_tasks.errors import CertificateError, UsageError
 from cotai_tasks.security.acme import LETSENCRYPT, STAGING, Directory, obtain
 from cotai_tasks.security.certificates import PUBLIC_DAYS, Authority, Certificate, issue, make_authority
 from cotai_tasks.security.chain import judge
-from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs, read_installed
+from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs, read_installed, require_tls
 from cotai_tasks.security.pem import private_key, read_certificates, system_anchors
 from cotai_tasks.security.store import Store
 from cotai_tasks.stack import open_stack, stack_lock
@@ -69,8 +69,7 @@ def certs(
     Raises `CertificateError` with every fault; nothing is installed then.
     """
     names = settings.server_names
-    if settings.environment == "dev":
-        raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
+    require_tls(settings)
     stack = open_stack(settings, engine)
     now = datetime.now(UTC)
     if dry_run:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from cotai_tasks.errors import CertificateError, UsageError
-from cotai_tasks.security.installed import SOON, Installed, proxy_runs, read_installed, served_serial
-from cotai_tasks.security.pem import covers
+from cotai_tasks.errors import CertificateError
+from cotai_tasks.security.installed import SOON, Installed, proxy_runs, read_installed, require_tls, served_serial
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ class CertificateStatus:
 
 def certificate_status(*, settings: Settings, engine: Engine, now: datetime | None = None) -> CertificateStatus:
     """Read which certificate the stack has, and ask nginx over TLS which one it shows."""
-    if settings.environment == "dev":
-        raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
+    require_tls(settings)
     stack = open_stack(settings, engine)
     installed = read_installed(stack, engine)
     if not installed:
@@ -66,7 +64,7 @@ def find_fault(installed: Installed, names: Sequence[str], *, left: timedelta, s
         return f"it expired on {installed.not_after:%Y-%m-%d %H:%M} UTC"
     if left > installed.lifetime:
         return f"it is valid only from {installed.not_before:%Y-%m-%d %H:%M} UTC on"
-    if missing := [name for name in names if not any(covers(pattern, name) for pattern in installed.names)]:
+    if missing := installed.lacks(names):
         return f"it is not for {', '.join(missing)}"
     return "nginx shows another one" if served == "no" else ""
 

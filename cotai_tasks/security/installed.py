@@ -8,16 +8,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cotai_tasks.errors import CertificateError, EngineError
-from cotai_tasks.security.pem import common_name, read_certificates, server_names
+from cotai_tasks.errors import CertificateError, EngineError, UsageError
+from cotai_tasks.facts import running_services
+from cotai_tasks.security.pem import common_name, covers, read_certificates, server_names
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography import x509
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
     from cotai_tasks.security.certificates import Certificate
+    from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 
 SERVICE = "nginx"
@@ -65,11 +69,21 @@ class Installed:
         """How long it is still valid; negative once it has expired."""
         return self.not_after - now
 
+    def lacks(self, names: Sequence[str]) -> list[str]:
+        """Give those of the names that it is not for."""
+        return [name for name in names if not any(covers(pattern, name) for pattern in self.names)]
+
     def facts(self) -> dict[str, object]:
         """Give everything as JSON takes it."""
         return {
             name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(self).items()
         }
+
+
+def require_tls(settings: Settings) -> None:
+    """Raise `UsageError` for a stack that has no certificate to speak of."""
+    if settings.environment == "dev":
+        raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
 
 
 def describe(chain_pem: bytes, *, method: str, obtained: datetime) -> Installed:
@@ -146,7 +160,7 @@ def served_serial(name: str, stack: Stack, engine: Engine) -> str:
 
 def proxy_runs(stack: Stack, engine: Engine) -> bool:
     """Tell whether this stack's nginx runs."""
-    return any(one.service == SERVICE and one.state == "running" for one in engine.containers(stack.project.name))
+    return SERVICE in running_services(engine.containers(stack.project.name))
 
 
 def _wait_until_served(serial: str, name: str, stack: Stack, engine: Engine) -> None:

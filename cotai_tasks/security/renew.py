@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from cotai_tasks.errors import CertificateError, UsageError
+from cotai_tasks.errors import CertificateError
 from cotai_tasks.security.certs import Way, certs
-from cotai_tasks.security.installed import SERVICE, SOON, Installed, proxy_runs, read_installed, served_serial, take_up
-from cotai_tasks.security.pem import covers
+from cotai_tasks.security.installed import (
+    SERVICE,
+    SOON,
+    Installed,
+    proxy_runs,
+    read_installed,
+    require_tls,
+    served_serial,
+    take_up,
+)
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
@@ -31,8 +39,7 @@ def renew(
     Raises `CertificateError` when there is none, when it could not be had, or when only a person can bring a new one
     and little time is left.
     """
-    if settings.environment == "dev":
-        raise UsageError("the development stack has no TLS", cure="Only production has: --env prod.")
+    require_tls(settings)
     stack = open_stack(settings, engine)
     installed = read_installed(stack, engine)
     if not installed:
@@ -59,7 +66,7 @@ def renew(
 
 def why_due(installed: Installed, names: Sequence[str], now: datetime) -> str:
     """Say why a certificate must be renewed; nothing while it is good for longer than a third of its life."""
-    if missing := _missing(installed, names):
+    if missing := installed.lacks(names):
         return f"SERVER_NAME has {', '.join(missing)}, the certificate has not"
     if installed.left(now) <= installed.lifetime / _SHARE:
         return f"{max(days_left(installed, now), 0)} days are left"
@@ -69,10 +76,6 @@ def why_due(installed: Installed, names: Sequence[str], now: datetime) -> str:
 def days_left(installed: Installed, now: datetime) -> int:
     """Count the whole days until the end; negative once it is over."""
     return installed.left(now) // timedelta(days=1)
-
-
-def _missing(installed: Installed, names: Sequence[str]) -> list[str]:
-    return [name for name in names if not any(covers(pattern, name) for pattern in installed.names)]
 
 
 def _catch_up(
@@ -93,7 +96,7 @@ def _ask_for_another(installed: Installed, names: Sequence[str], now: datetime, 
     left = days_left(installed, now)
     ending = f"the certificate of {installed.issuer} ends on {installed.not_after:%Y-%m-%d} ({left} days)"
     cure = f"Whoever got it from {installed.issuer} brings the next: inv security.certs --cert FILE --key FILE."
-    if missing := _missing(installed, names):
+    if missing := installed.lacks(names):
         raise CertificateError(f"the certificate of {installed.issuer} is not for {', '.join(missing)}", cure=cure)
     if left < SOON:
         raise CertificateError(ending, cure=cure)

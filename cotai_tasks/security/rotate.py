@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError, nearest
+from cotai_tasks.facts import running_services
 from cotai_tasks.security import logins
 from cotai_tasks.security.readers import confirm_readers, folders_of, services_to_restart
 from cotai_tasks.security.render import Material, redis_logins, render
@@ -134,7 +135,7 @@ def _store(name: str, settings: Settings) -> Store:
 
 
 def _require_running(stack: Stack, name: str, engine: Engine) -> None:
-    running = {one.service for one in engine.containers(stack.project.name) if one.state == "running"}
+    running = running_services(engine.containers(stack.project.name))
     stopped = [one for one in DATABASES[name] if one not in running]
     if stopped:
         raise DatabaseError(
