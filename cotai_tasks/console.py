@@ -15,18 +15,31 @@ from typing import TYPE_CHECKING
 from rich.console import Console as RichConsole
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from cotai_tasks.errors import CotaiError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.console import RenderableType
 
 _PLAIN_WIDTH = 160
 """Columns where no terminal tells its own: wide enough that no table is folded in a log."""
+
+
+_SIGN_OF_LIFE = 30.0
+"""Seconds after which long work says how far it is where nobody watches a bar."""
 
 
 class Console:
@@ -83,6 +96,37 @@ class Console:
             bar.add_task(escape(text), total=total)
             yield bar
 
+    @contextmanager
+    def transfer(self, text: str, total: int = 0) -> Iterator[Callable[[int, int], None]]:
+        """Show bytes that stream through: `told(plain, stored)` with the bytes so far on both sides of compression.
+
+        `total` are the plain bytes that are expected, where that is known: then there is a bar, and the time left.
+        """
+        begun = last = time.monotonic()
+        plain = stored = 0
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}"),
+            TextColumn("{task.fields[told]}"),
+            TimeElapsedColumn(),
+        ]
+        if total:
+            columns[1:1] = [BarColumn(), TaskProgressColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=self._err, transient=True, disable=not self.interactive) as bar:
+            task = bar.add_task(escape(text), total=total or None, told="")
+
+            def told(plain_now: int, stored_now: int) -> None:
+                nonlocal plain, stored, last
+                plain, stored = plain_now, stored_now
+                now = time.monotonic()
+                line = _transferred(plain, stored, now - begun)
+                bar.update(task, completed=plain, told=line)
+                if not self.interactive and now - last > _SIGN_OF_LIFE:
+                    last = now
+                    self.say(f"  {text}: {line}")
+
+            yield told
+        self.done(f"{text}: {_transferred(plain, stored, time.monotonic() - begun)}")
+
     def out(self, text: str) -> None:
         """Print one line of the result itself on standard output."""
         print(text, file=self._out.file)
@@ -112,6 +156,25 @@ class Console:
         if answer.strip().lower() not in {"y", "yes"}:
             raise RefusedError("not confirmed: nothing was changed")
 
+    def confirm_name(self, question: str, name: str, *, yes: bool) -> None:
+        """Ask for a name to be typed before live data is replaced; raise `RefusedError` unless it is that name."""
+        if yes:
+            return
+        if not self.interactive:
+            raise RefusedError(f"{question} Nobody is here to answer", cure="Repeat the command with --yes.")
+        try:
+            answer = self._err.input(f"[yellow]?[/] {escape(f'{question} Type {name} to go on: ')}")
+        except EOFError:
+            answer = ""
+        if answer.strip() != name:
+            raise RefusedError("not confirmed: nothing was changed")
+
+    def password(self, question: str) -> str:
+        """Ask for a password that is not shown; raise `RefusedError` where nobody is there."""
+        if not self.interactive:
+            raise RefusedError(f"{question}? Nobody is here to answer", cure="Repeat the command at a terminal.")
+        return self._err.input(f"[yellow]?[/] {escape(question)}: ", password=True)
+
     def error(self, error: CotaiError) -> None:
         """Show an error: the last words of what failed, every finding, and the sentence last."""
         if error.evidence:
@@ -131,6 +194,12 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def _transferred(plain: int, stored: int, seconds: float) -> str:
+    """Say how much went through: both sizes, their ratio, the rate, the time."""
+    ratio = f" as {size(stored)} ({plain / stored:.1f} to 1)" if stored else ""
+    return f"{size(plain)}{ratio}, {size(plain / seconds if seconds else 0)}/s, {duration(seconds)}"
 
 
 def duration(seconds: float) -> str:

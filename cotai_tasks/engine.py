@@ -7,8 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from cotai_tasks.errors import EngineError
 from cotai_tasks.facts import (
@@ -22,6 +21,7 @@ from cotai_tasks.facts import (
     read_size,
     version_numbers,
 )
+from cotai_tasks.process import PATIENCE, Piped, Running, engine_error, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,53 +34,6 @@ HELPER = "files"
 
 MIN_ENGINE = (26, 0)
 MIN_COMPOSE = (2, 26)
-
-
-class Running:
-    """A docker command under way, to be looked at while it runs; used as a context it never outlives its block."""
-
-    def __init__(self, argv: Sequence[str], environ: Mapping[str, str]) -> None:
-        self.lines: list[str] = []
-        self._argv = argv
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environ,
-            text=True,
-            errors="replace",
-        )
-        self._reader = Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.wait()
-        self._reader.join()
-        if self._process.stdout:
-            self._process.stdout.close()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the command has ended, well or badly."""
-        return self._process.poll() is not None
-
-    @property
-    def error(self) -> EngineError | None:
-        """What went wrong, once the command has ended badly."""
-        if not self._process.poll():
-            return None
-        self._reader.join()
-        return _engine_error(_title(self._argv), "\n".join(self.lines))
-
-    def _read(self) -> None:
-        for line in self._process.stdout or ():
-            self.lines.append(line.rstrip("\r\n"))
 
 
 class Engine:
@@ -136,7 +89,7 @@ class Engine:
         try:
             DockerClient(client_call=[self._docker]).image.remove(list(references))
         except DockerException as error:  # its text repeats the whole command line
-            raise _engine_error("docker image rm", error.stderr or "") from error
+            raise engine_error("docker image rm", error.stderr or "") from error
 
     def build(self, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> Iterator[str]:
         """Run `docker buildx …` in `directory`, line by line, with variables added to the environment."""
@@ -294,10 +247,17 @@ class Engine:
         """Run `docker …` and give its output and error lines as they come."""
         return self._lines([self._docker, *arguments], environ={**os.environ, **(environ or {})}, directory=directory)
 
+    def pipe(self, *arguments: str, what: str, patience: float = PATIENCE) -> Piped:
+        """Begin `docker …` with bytes on its standard input and output; `what` names it in an error.
+
+        A client that goes leaves behind what it runs in a container: wrap that in `leashed`.
+        """
+        return Piped([self._docker, *arguments], os.environ, what, patience)
+
     def _run(self, argv: Sequence[str], what: str, environ: Mapping[str, str], data: bytes = b"") -> bytes:
         done = subprocess.run(argv, input=data, capture_output=True, env=environ, check=False)
         if done.returncode:
-            raise _engine_error(what, (done.stderr or done.stdout).decode(errors="replace"))
+            raise engine_error(what, (done.stderr or done.stdout).decode(errors="replace"))
         return done.stdout
 
     def _lines(
@@ -322,7 +282,7 @@ class Engine:
                 process.terminate()
                 raise
         if process.returncode:
-            raise _engine_error(_title(argv), "\n".join(last))
+            raise engine_error(title(argv), "\n".join(last))
 
     def _inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
         """Inspect containers or volumes; one that is gone meanwhile is left out."""
@@ -342,18 +302,29 @@ class Engine:
         ]
 
 
+_LEASH = """
+exec 3<&0
+"$@" </dev/null &
+command=$!
+{ read -r _ <&3; kill "$command"; } >/dev/null 2>&1 &
+leash=$!
+wait "$command"
+code=$?
+kill "$leash" 2>/dev/null
+exit $code
+"""
+
+
+def leashed(command: Sequence[str]) -> list[str]:
+    """Give a command that ends, in its container, when its standard input does: when whoever started it has gone."""
+    return ["sh", "-c", _LEASH, "leashed", *command]
+
+
 _REPLACEMENT = re.compile(r"[0-9a-f]{12}_")
 """How the name of a container begins that Compose has made, and has not yet put in the place of the old one."""
 
 _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJKSTf]")
 """Compose clears the line before it prints a log line, terminal or not; colours are left to the application."""
-
-_VERBS = {"up", "down", "stop", "restart", "logs", "exec", "run", "bake", "build", "pull", "push", "inspect"}
-
-
-def _title(argv: Sequence[str]) -> str:
-    """Name a command by its verb alone: its whole line is for nobody's eyes."""
-    return f"docker {next((word for word in argv[1:] if word in _VERBS), argv[1])}"
 
 
 def _find_client() -> str:
@@ -380,24 +351,3 @@ def _environ(project: Project) -> dict[str, str]:
     Compose lets the environment win over the file, but the file has the resolved value: a path made absolute.
     """
     return {name: value for name, value in os.environ.items() if name not in project.variables}
-
-
-def _engine_error(what: str, output: str) -> EngineError:
-    """Name the cause of a refused command, most specific first."""
-    text = output.lower()
-    lines = [line for line in output.strip().splitlines() if line.strip()]
-    if "permission denied" in text and "docker" in text and "sock" in text:
-        return EngineError(
-            "no permission on the Docker socket",
-            cure="sudo usermod -aG docker $USER, then log in again (or: newgrp docker).",
-        )
-    if "cannot connect to the docker daemon" in text or "error during connect" in text:
-        return EngineError("no Docker Engine answers", cure="Start it (./bootstrap does), or check DOCKER_HOST.")
-    if "is not a docker command" in text or "unknown command: docker" in text:
-        return EngineError(f"{what}: this docker client lacks the plugin", cure="Install Compose v2 and Buildx.")
-    if "non-overlapping ipv4 address pool" in text:
-        cure = "Remove networks that nothing uses: docker network ls, docker network rm NAME."
-        return EngineError(f"{what}: the engine has no addresses left for another network", cure=cure)
-    if "no space left on device" in text:
-        return EngineError(f"{what}: the disk is full", cure="inv build.prune, or docker system df.", evidence=output)
-    return EngineError(f"{what} failed: {lines[-1] if lines else 'it said nothing'}", evidence="\n".join(lines[-20:]))

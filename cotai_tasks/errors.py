@@ -105,6 +105,36 @@ class CertificateError(CotaiError):
     code = 12
 
 
+class BackupError(CotaiError):
+    """A backup or a restore failed on its way: nothing was recorded, or the old data is as it was."""
+
+    code = 13
+
+
+class StoreError(CotaiError):
+    """The place of the backups does not answer, or refused."""
+
+    code = 14
+
+
+class IntegrityError(CotaiError):
+    """A backup is damaged, altered, not signed by whom it should be, or holds other data than it says."""
+
+    code = 15
+
+
+class IdentityError(CotaiError):
+    """There is no recipient to encrypt for, or no identity that opens a backup."""
+
+    code = 16
+
+
+class StaleError(CotaiError):
+    """There is no backup as young as it should be."""
+
+    code = 17
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list them all: the cure of an unknown name."""
     names = sorted(known)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.console import Console as RichConsole
 
 from cotai_tasks.console import Console
-from cotai_tasks.engine import Engine, Running
+from cotai_tasks.engine import Engine
 from cotai_tasks.facts import Container, Image, Usage, Versions
+from cotai_tasks.process import PATIENCE, Piped, Running
 from cotai_tasks.volumes import VolumeFile, pack
 
 if TYPE_CHECKING:
@@ -67,6 +68,40 @@ class FakeRunning(Running):
         return self._failure
 
 
+class FakePiped(Piped):
+    """A command that has given all its bytes, and takes whatever it is given."""
+
+    def __init__(self, output: bytes, failure: Exception | None, fed: list[bytes]) -> None:
+        self._output = io.BytesIO(output)
+        self._failure = failure
+        self._fed = fed
+        self._input = b""
+
+    def __exit__(self, *_: object) -> None:
+        """Leave: nothing runs."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Give the next bytes."""
+        return self._output.read(size)
+
+    def write(self, data: bytes) -> int:
+        """Keep the bytes."""
+        self._input += data
+        return len(data)
+
+    def finish(self) -> bytes:
+        """End as it was told to."""
+        self._fed.append(self._input)
+        if self._failure:
+            raise self._failure
+        return self._output.read()
+
+    @property
+    def last_words(self) -> str:
+        """It has none."""
+        return ""
+
+
 @dataclass
 class FakeEngine(Engine):
     """An `Engine` that runs nothing. Fill the fields with what it should answer; `calls` is what it was told."""
@@ -85,6 +120,8 @@ class FakeEngine(Engine):
     host: dict[str, Any] = field(default_factory=dict)
     folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """What is in the volumes, by folder and file: `{"proxy/certs": {"privkey.pem": b"…"}}`."""
+    streams: dict[str, bytes] = field(default_factory=dict)
+    """What commands with streams of bytes give, by their first words, as `answers`."""
     now: float = 0.0
     """The engine's clock, in seconds since 1970."""
     written: dict[str, float] = field(default_factory=dict)
@@ -179,6 +216,11 @@ class FakeEngine(Engine):
     def compose(self, project: Project, *arguments: str) -> Iterator[str]:  # noqa: ARG002
         """Write the command down, and stream its lines."""
         yield from self._streamed(*arguments)
+
+    def pipe(self, *arguments: str, what: str, patience: float = PATIENCE) -> Piped:  # noqa: ARG002
+        """Write the command down; give its bytes of `streams`, and fail at its end as `errors` says."""
+        self.calls.append(arguments)
+        return FakePiped(_fitting(self.streams, arguments) or b"", _fitting(self.errors, arguments), self.fed)
 
     def command(self, *arguments: str) -> str:
         """Write the command down; give its lines."""

@@ -83,6 +83,12 @@ def _network(value: str) -> str:
     return value
 
 
+def _store(value: str) -> str:
+    if "://" in value and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?", value):
+        raise ValueError("must be a folder, or s3://BUCKET/PREFIX")
+    return value
+
+
 def _password(value: SecretStr) -> SecretStr:
     if value.get_secret_value() and not re.fullmatch(r"[\w-]+", value.get_secret_value(), re.ASCII):
         raise ValueError("only letters, digits, - and _ (it becomes part of URLs)")
@@ -102,6 +108,13 @@ Url = Annotated[str, AfterValidator(_url)]
 Urls = Annotated[str, AfterValidator(_urls)]
 UrlPath = Annotated[str, AfterValidator(_path)]
 Password = Annotated[SecretStr, AfterValidator(_password)]
+Keep = Annotated[
+    str,
+    Field(
+        pattern=r"^((last|hourly|daily|weekly|monthly|yearly)=\d+( +|$))+$",
+        description="counts such as last=3 daily=7 weekly=4 monthly=12 yearly=3",
+    ),
+]
 Replicas = Annotated[int, Field(ge=0, le=64)]
 _NONE = SecretStr("")
 
@@ -166,6 +179,21 @@ class Variables(BaseModel):
     ACME_EMAIL: str = ""
     ACME_DIRECTORY: Url = "https://acme-v02.api.letsencrypt.org/directory"
     ALERT_WEBHOOK_URL: Url = ""
+
+    BACKUP_STORE: Annotated[str, AfterValidator(_store)] = "backups"
+    BACKUP_KEEP: Keep = "last=3 daily=7 weekly=4 monthly=12 yearly=3"
+    BACKUP_MIN_KEEP: Annotated[int, Field(ge=1)] = 3
+    BACKUP_IDENTITY: str = ""
+    BACKUP_WEBHOOK_URL: Url = ""
+    BACKUP_S3_ENDPOINT: Url = ""
+    BACKUP_S3_REGION: str = ""
+    BACKUP_S3_PATH_STYLE: bool = False
+    BACKUP_S3_STORAGE_CLASS: str = ""
+    BACKUP_S3_LOCK_DAYS: Annotated[int, Field(ge=0)] = 0
+    BACKUP_S3_LOCK_MODE: Literal["GOVERNANCE", "COMPLIANCE"] = "GOVERNANCE"
+    BACKUP_S3_ENCRYPTION: Literal["", "AES256", "aws:kms"] = ""
+    BACKUP_S3_KMS_KEY: str = ""
+    BACKUP_S3_CHECKSUMS: Literal["when_supported", "when_required"] = "when_supported"
 
     BIND_ADDRESS: Address = "127.0.0.1"
     PROBE_SUBNET: Network = "10.255.255.0/28"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cotai_tasks.console import Console
-    from cotai_tasks.engine import Engine, Running
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.process import Running
     from cotai_tasks.stack import Stack
 
 _POLL = 0.5

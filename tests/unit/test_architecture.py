@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "cotai_tasks"
 
 FLOORS = (
     {"errors", "facts"},
-    {"files", "envfile", "variables", "console", "suggest", "tuning"},
+    {"files", "envfile", "variables", "console", "process", "suggest", "tuning"},
     {"settings", "engine", "sizing"},
     {"stack"},
     {"volumes"},

@@ -22,6 +22,11 @@ def test_every_error_has_its_own_exit_code() -> None:
         "RefusedError": 10,
         "DatabaseError": 11,
         "CertificateError": 12,
+        "BackupError": 13,
+        "StoreError": 14,
+        "IntegrityError": 15,
+        "IdentityError": 16,
+        "StaleError": 17,
     }
 
 

@@ -1,0 +1,1 @@
+"""Backups of a whole stack: encrypted, streamed, verified, restored."""

@@ -1,0 +1,1 @@
+"""Where backups are kept: a directory, or anything that speaks S3."""
