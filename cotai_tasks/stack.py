@@ -270,7 +270,8 @@ def pick_environment(named: str, engine: Engine, project: str) -> str:
 def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock") -> Iterator[None]:
     """Hold the stack for one command; it is let go when this process ends, however it ends.
 
-    Another `name` is another lock, for what may happen beside a deploy. The lock is a container with a fixed name at the engine, so it also holds against another host or a CI runner.
+    Another `name` is another lock, for what may happen beside a deploy. The lock is a container with a fixed name at
+    the engine, so it also holds against another host or a CI runner.
     Raises `LockedError` with its owner when somebody else has it.
     """
     name = f"{stack.project.name}-{name}"

@@ -70,7 +70,7 @@ def test_a_command_that_takes_nothing_is_given_up() -> None:
     """A reader that hangs does not make the writer hang."""
     with (
         piped("exec sleep 41.8", patience=0.2) as command,
-        pytest.raises(EngineError, match="has taken nothing for 0 s"),
+        pytest.raises(EngineError, match="has taken nothing"),
     ):
         command.write(bytes(4 * 2**20))
     assert not running("sleep 41.8")
