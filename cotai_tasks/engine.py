@@ -302,6 +302,8 @@ class Engine:
         ]
 
 
+# The first process of a container is the parent of whatever is orphaned there, and PostgreSQL takes the death of one
+# by a signal for a crash of its own, and ends every session. So the leash is waited for, too.
 _LEASH = """
 exec 3<&0
 "$@" </dev/null &
@@ -311,6 +313,7 @@ leash=$!
 wait "$command"
 code=$?
 kill "$leash" 2>/dev/null
+wait "$leash" 2>/dev/null
 exit $code
 """
 

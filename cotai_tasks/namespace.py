@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from cotai_tasks import doctor
+from cotai_tasks.backup import tasks as backup
 from cotai_tasks.build import tasks as build
 from cotai_tasks.db import tasks as db
 from cotai_tasks.deploy import tasks as deploy
@@ -16,6 +17,7 @@ ns = Collection()
 ns.add_collection(Collection.from_module(build, name="build"))
 ns.add_collection(Collection.from_module(deploy, name="deploy"))
 ns.add_collection(Collection.from_module(db, name="db"))
+ns.add_collection(Collection.from_module(backup, name="backup"))
 ns.add_collection(Collection.from_module(security, name="security"))
 ns.add_task(doctor.doctor)
 ns.configure({"cotai": DEFAULTS})

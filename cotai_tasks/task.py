@@ -106,6 +106,32 @@ def open_settings(c: Context, env: str, engine: Engine | None) -> Settings:
     )
 
 
+def env_file(c: Context, env: str) -> Path:
+    """Say where the env file is, or should be, of the environment that is named, else of production."""
+    from cotai_tasks.settings import FILE_NAMES
+
+    named = str(c.config.cotai.env_file or "")
+    return project_directory(c) / (named or FILE_NAMES["dev" if env == "dev" else "prod"])
+
+
+def open_bare_tools(c: Context) -> Tools:
+    """Give the tools for a host without production's env file: settings of the example, to bring that file back."""
+    from cotai_tasks.files import packaged_files
+    from cotai_tasks.settings import load_settings
+
+    config = c.config.cotai
+    lost = load_settings(
+        project_directory(c),
+        "prod",
+        environ={"SERVER_NAME": "unknown", **os.environ},
+        project=str(config.project),
+        env_file=str(packaged_files() / "env/.env.production.example"),
+        overrides=dict(config.variables or {}),
+    )
+    settings = lost.model_copy(update={"env_file": env_file(c, "prod")})
+    return Tools(settings=settings, engine=open_engine(c), console=open_console())
+
+
 def open_console() -> Console:
     """Give the console of this process."""
     from cotai_tasks.console import Console

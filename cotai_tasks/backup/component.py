@@ -100,7 +100,10 @@ class Component(Protocol):
     the live data until it is discarded.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name on the command line and in manifests."""
+        ...
 
     def dumps(self, site: Site) -> list[Dump]:
         """Say which streams it gives; asks the servers, starts nothing."""

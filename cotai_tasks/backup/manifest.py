@@ -76,7 +76,7 @@ class Manifest(_Record):
     evaluation: bool = False
     """Whether it holds data of the stand-in for MongoDB."""
     images: dict[str, str] = Field(default_factory=dict)
-    """The image of each service that was dumped, with its id."""
+    """The image of each database, with its id."""
     streams: tuple[Stream, ...]
 
     @property

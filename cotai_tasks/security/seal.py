@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pyrage  # type: ignore[import-untyped]
 from dotenv import dotenv_values
 
+from cotai_tasks.age import read_identities, read_recipients
 from cotai_tasks.errors import RefusedError, SettingsError, UsageError
 from cotai_tasks.security.secrets import require_production
 from cotai_tasks.security.store import Store, require_fit
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from cotai_tasks.settings import Settings
 
 SEALED = "env/sealed/prod.tar.age"
-RECIPIENTS = "env/recipients.txt"
 _ENV_FILE = FILE_NAMES["prod"]
 _IN_ARCHIVE = "env/secrets"
 """Where the secrets are in the archive, wherever the folder is on this host."""
@@ -51,11 +51,10 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
     """Encrypt the env file and the secrets for the recipients; give the file."""
     require_production(settings)
     target, store = settings.directory / SEALED, Store(settings.secrets_folder)
-    named = _recipients(recipients, settings.directory)
-    keys = [_recipient(one) for one in named]
+    keys = read_recipients(recipients, settings.directory)
     people = "1 recipient" if len(keys) == 1 else f"{len(keys)} recipients"
     content = pack(settings.env_file, store)
-    state = {"content": hashlib.sha256(content).hexdigest(), "recipients": sorted(named), "file": _digest(target)}
+    state = {"content": hashlib.sha256(content).hexdigest(), "recipients": sorted(keys), "file": _digest(target)}
     if json.loads(store.text(_STATE) or "{}") == state:
         console.done(f"nothing to do: {SEALED} holds all this for the same recipients")
         return target
@@ -63,7 +62,7 @@ def seal(*, recipients: Sequence[str], dry_run: bool = False, settings: Settings
         console.say(f"would seal {settings.env_file} and {len(store.files())} files of {store.folder} for {people}")
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    Store(target.parent).write(target.name, pyrage.encrypt(content, keys))
+    Store(target.parent).write(target.name, pyrage.encrypt(content, [*keys.values()]))
     store.write(_STATE, json.dumps(state | {"file": _digest(target)}).encode())
     console.done(f"sealed for {people}: git add {SEALED}, then commit it")
     return target
@@ -81,8 +80,9 @@ def unseal(
         raise UsageError("no private key is named", cure="--identity FILE is the one of a recipient.")
     if not source.is_file():
         raise UsageError(f"{SEALED}: no such file in {directory}", cure="inv security.seal makes it.")
+    identities = read_identities(identity, lambda: console.password(f"Passphrase of {identity}"))
     try:
-        content = pyrage.decrypt(source.read_bytes(), [_identity(Path(identity).expanduser())])
+        content = pyrage.decrypt(source.read_bytes(), identities)
     except (pyrage.DecryptError, OSError) as error:
         raise SettingsError(
             f"{SEALED} was not sealed for {identity}, or is damaged",
@@ -174,36 +174,6 @@ def _placed(files: Mapping[str, bytes], directory: Path, own: Path, named: str) 
 
 def _folder_in(env_file: str) -> str:
     return dotenv_values(stream=io.StringIO(env_file), interpolate=False).get("COTAI_SECRETS") or ""
-
-
-def _recipients(given: Sequence[str], directory: Path) -> list[str]:
-    listed = directory / RECIPIENTS
-    lines = listed.read_text().splitlines() if not given and listed.is_file() else given
-    named = list(dict.fromkeys(one for line in lines if (one := line.strip()) and not one.startswith("#")))
-    if not named:
-        cure = f"Name --recipient age1… (age-keygen makes one) or ssh-ed25519 …, or list them in {RECIPIENTS}."
-        raise UsageError("no recipient: nobody could open it", cure=cure)
-    return named
-
-
-def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
-    kind = pyrage.ssh.Recipient if text.startswith("ssh-") else pyrage.x25519.Recipient
-    try:
-        return kind.from_str(text)
-    except pyrage.RecipientError as error:
-        raise UsageError(f"--recipient {text}: {error}", cure="It begins with age1, ssh-ed25519 or ssh-rsa.") from error
-
-
-def _identity(path: Path) -> pyrage.x25519.Identity | pyrage.ssh.Identity:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--identity {path}: {error.strerror}", cure="Name the file with the private key.") from error
-    lines = [line for line in raw.decode(errors="replace").splitlines() if line.startswith("AGE-SECRET-KEY-")]
-    try:
-        return pyrage.x25519.Identity.from_str(lines[0]) if lines else pyrage.ssh.Identity.from_buffer(raw)
-    except pyrage.IdentityError as error:
-        raise UsageError(f"--identity {path}: not a private key of age or SSH", cure="age-keygen makes one.") from error
 
 
 def _digest(path: Path) -> str:

@@ -71,12 +71,12 @@ def renew(
     """Renew the certificate once a third of its life is left, without dropping a connection."""
     from cotai_tasks.security.renew import renew as procedure
     from cotai_tasks.security.timer import install_timer as install
-    from cotai_tasks.security.timer import schedule, show_schedule
+    from cotai_tasks.security.timer import show_timer
 
     if timer:
-        show_schedule(schedule(open_settings(c, env, None), os.environ), open_console())
+        show_timer(open_settings(c, env, None), os.environ, open_console())
     elif install_timer:
-        install(schedule(open_settings(c, env, None), os.environ), open_console())
+        install(open_settings(c, env, None), os.environ, open_console())
     else:
         procedure(force=force, dry_run=dry_run, **open_tools(c, env))
 

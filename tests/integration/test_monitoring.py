@@ -16,6 +16,8 @@ import pytest
 import requests
 import yaml
 
+from cotai_tasks.backup.metrics import FILE, render
+from cotai_tasks.backup.metrics import METRICS as METRICS_OF_BACKUPS
 from cotai_tasks.deploy.alerting import alerting_files
 from cotai_tasks.envfile import read_env_file
 from cotai_tasks.security.certificates import issue, make_authority
@@ -180,6 +182,45 @@ def test_a_page_is_probed_by_the_name_that_users_type(probe: Callable[[str], dic
     left = timedelta(seconds=found["probe_ssl_earliest_cert_expiry"] - time.time())
     assert timedelta(days=29) < left <= timedelta(days=30)
     assert probe("other.example.org")["probe_success"] == 0
+
+
+def test_node_exporter_shows_what_backups_write(tmp_path: Path, engine: Engine) -> None:
+    """Each metric, with the figure and the stack that were written, by the flags of production's Compose file."""
+    flags = read(DOCKER / "compose.prod.yaml")["services"]["node-exporter"]["command"]
+    [folder] = [Path(one.partition("=")[2]) for one in flags if one.startswith("--collector.textfile.directory=")]
+    values = {name: 1763900000.5 + count for count, name in enumerate(METRICS_OF_BACKUPS)}
+    (tmp_path / folder.name).mkdir()
+    (tmp_path / folder.name / FILE).write_text(render("cotai-prod", values))
+    tmp_path.chmod(0o755)
+    name = f"cotai-test-{uuid.uuid4().hex[:6]}"
+    mount = f"--volume={tmp_path}:{folder.parent}:ro"
+    try:
+        docker(
+            *("run", "--detach", f"--name={name}", "--network=none", mount, image("NODE_EXPORTER_IMAGE", engine)),
+            *(flag for flag in flags if "textfile" in flag or "disable-defaults" in flag),
+        )
+        end = time.monotonic() + PATIENCE
+        ask = ("exec", name, "wget", "-qO-", "http://127.0.0.1:9100/metrics")
+        while (answer := docker(*ask)).returncode and time.monotonic() < end:
+            time.sleep(0.2)
+    finally:
+        docker("rm", "--force", name)
+    shown = re.findall(r'^(cotai_\w+)\{stack="cotai-prod"\} (\S+)$', answer.stdout, re.MULTILINE)
+    assert {metric: float(value) for metric, value in shown} == values
+    assert "node_textfile_scrape_error 0" in answer.stdout
+
+
+def test_promtool_has_nothing_against_what_backups_write(engine: Engine) -> None:
+    """Names, units, kinds and explanations are as Prometheus' own linter wants them."""
+    arguments = ("--network=none", "--entrypoint=promtool", image("PROMETHEUS_IMAGE", engine), "check", "metrics")
+    done = subprocess.run(
+        [DOCKER_CLIENT, "run", "--rm", "--interactive", *arguments],
+        input=render("cotai-prod", dict.fromkeys(METRICS_OF_BACKUPS, 1.0)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.fixture(scope="module")

@@ -259,3 +259,15 @@ def deployed(production: Production) -> Production:
         done = production.inv(*command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return production
+
+
+def post(stack: Production) -> str:
+    """Post a tender, and give its id; empty while that fails."""
+    answer = requests.post(stack.url("/api/v1/tenders"), json=TENDER, verify=stack.authority, timeout=15)
+    return str(answer.json()["id"]) if answer.status_code == 202 else ""
+
+
+def drafted(stack: Production, tender: str) -> bool:
+    """Tell whether a tender has its quotation."""
+    answer = stack.get(f"/api/v1/tenders/{tender}")
+    return answer.status_code == 200 and answer.json()["status"] == "drafted"

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-import requests
 
-from tests.stack.conftest import REPOSITORY, TENDER, eventually
+from tests.stack.conftest import REPOSITORY, drafted, eventually, post
 
 if TYPE_CHECKING:
     from tests.stack.conftest import Production
@@ -97,18 +96,6 @@ def container(stack: Production, *arguments: str) -> subprocess.CompletedProcess
     """Run a container to its end."""
     argv = [stack.environ.get("COTAI_DOCKER", "docker"), "run", "--rm", *arguments]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
-
-
-def post(stack: Production) -> str:
-    """Post a tender, and give its id; empty while that fails."""
-    answer = requests.post(stack.url("/api/v1/tenders"), json=TENDER, verify=stack.authority, timeout=15)
-    return str(answer.json()["id"]) if answer.status_code == 202 else ""
-
-
-def drafted(stack: Production, tender: str) -> bool:
-    """Tell whether a tender has its quotation."""
-    answer = stack.get(f"/api/v1/tenders/{tender}")
-    return answer.status_code == 200 and answer.json()["status"] == "drafted"
 
 
 def kill(stack: Production, service: str, program: str) -> None:

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[2] / "cotai_tasks"
 
 FLOORS = (
     {"errors", "facts"},
-    {"files", "envfile", "variables", "console", "process", "suggest", "tuning"},
+    {"files", "envfile", "variables", "console", "process", "suggest", "tuning", "age"},
     {"settings", "engine", "sizing"},
-    {"stack"},
+    {"stack", "timers"},
     {"volumes"},
     {"host", "task", "testing"},
     {"build", "db", "backup", "security", "monitor"},
@@ -147,8 +147,11 @@ def test_listing_tasks_imports_nothing_heavy() -> None:
 
 
 def test_one_border_for_docker() -> None:
-    """Only `engine` knows python-on-whales; the network is asked by `stack` alone."""
-    borders = {"python_on_whales": {"cotai_tasks.engine"}, "requests": {"cotai_tasks.stack"}}
+    """Only `engine` knows python-on-whales; a registry is asked by `stack` alone, a webhook by `backup.notify`."""
+    borders = {
+        "python_on_whales": {"cotai_tasks.engine"},
+        "requests": {"cotai_tasks.stack", "cotai_tasks.backup.notify"},
+    }
     for library, border in borders.items():
         assert {one.importer for one in IMPORTS if one.imported.split(".")[0] == library} <= border
 

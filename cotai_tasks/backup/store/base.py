@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from cotai_tasks.errors import StoreError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
@@ -15,6 +17,14 @@ PART = 16 * 2**20
 
 MAX_PARTS = 10_000
 """S3's limit for one object; the pipeline goes on in a next one."""
+
+
+class ExistsError(StoreError):
+    """The object is there already, and is not to be replaced."""
+
+
+class MissingError(StoreError):
+    """There is no such object."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +103,18 @@ class Store(Protocol):
     def sweep(self, prefix: str, older_than: datetime) -> int:
         """Remove what interrupted uploads left under a prefix before a moment; tell how many."""
         ...
+
+
+def require_key(key: str) -> str:
+    """Give a key back; `StoreError` for one that would leave the store or hide in it."""
+    if any(not part or part.startswith(".") or "\0" in part for part in key.split("/")):
+        raise StoreError(f"{key!r} is no key of a store", cure="Whoever gave it has made it up: do not trust the rest.")
+    return key
+
+
+def require_prefix(prefix: str) -> str:
+    """Give the beginning of keys back; `StoreError` for one that would leave the store."""
+    folder, slash, _ = prefix.rpartition("/")
+    if slash:
+        require_key(folder)
+    return prefix

@@ -27,8 +27,10 @@ def credential(name: str) -> str | None:
     return None
 
 
-def connect(*, timeout: float = 5, user: str = "root") -> MongoClient[Document]:
-    """Connect to this container's server; ``timeout`` is in seconds, ``user`` is root, application or monitor.
+def connect(*, timeout: float = 5, patience: float = 0, user: str = "root") -> MongoClient[Document]:
+    """Connect to this container's server; ``user`` is root, application or monitor.
+
+    ``timeout`` is in seconds; a single command may take ``patience`` instead, where that is longer.
 
     Where the application has no user of its own, it is the root user. MONGODB_URL comes first: it is how an
     initialisation script reaches the server that only it can see.
@@ -48,7 +50,7 @@ def connect(*, timeout: float = 5, user: str = "root") -> MongoClient[Document]:
         password=credential(password),
         directConnection=True,
         serverSelectionTimeoutMS=milliseconds,
-        socketTimeoutMS=milliseconds,
+        socketTimeoutMS=int(max(timeout, patience) * 1000),
         **({"tls": True, "tlsCAFile": str(CA)} if TLS_CERTIFICATE.exists() else {}),
     )
 

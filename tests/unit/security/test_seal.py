@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyrage  # type: ignore[import-untyped]
 import pytest
 
-from cotai_tasks.errors import RefusedError, SettingsError, UsageError
+from cotai_tasks.errors import IdentityError, RefusedError, SettingsError, UsageError
 from cotai_tasks.security.seal import SEALED, seal, unpack, unseal
 from cotai_tasks.security.store import Store, expected_files
 from cotai_tasks.testing import RecordingConsole
@@ -135,16 +135,16 @@ def test_a_link_is_refused() -> None:
 
 def test_recipients_and_identities_are_checked(tmp_path: Path, identity: Path) -> None:
     """Before anything is written: none, a wrong one, a file that is no key or is not there."""
-    with pytest.raises(UsageError, match="--recipient age1nonsense"):
+    with pytest.raises(UsageError, match="--recipient: age1nonsense is no public key"):
         sealed(tmp_path, "age1nonsense")
     (tmp_path / "env/recipients.txt").unlink()
-    with pytest.raises(UsageError, match="no recipient"):
+    with pytest.raises(IdentityError, match="no recipient"):
         sealed(tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         restored(tmp_path, identity)
     sealed(tmp_path, str(pyrage.x25519.Identity.generate().to_public()))
     for path, fault in ((tmp_path / "env/.env.production", "not a private key"), (tmp_path / "none", "No such file")):
-        with pytest.raises(UsageError, match=fault):
+        with pytest.raises(IdentityError, match=fault):
             restored(tmp_path, path)
 
 

@@ -1,0 +1,1 @@
+"""What this costs, measured beside what else one would use."""

@@ -1,0 +1,53 @@
+"""Notices: whoever should know is told that a backup failed, or that there is none as young as it should be."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.settings import Settings
+
+Event = Literal["failure", "stale"]
+
+_TIMEOUT = (5.0, 10.0)
+"""Seconds to connect, and to wait for the answer."""
+
+
+def notify(settings: Settings, event: Event, text: str, *, console: Console, detail: Sequence[str] = ()) -> None:
+    """Post a notice to BACKUP_WEBHOOK_URL, where there is one; `detail` are findings, a line each.
+
+    What it says leaves this host: nothing secret. An address that cannot be told is a warning, never an error.
+    """
+    url = settings.variables.BACKUP_WEBHOOK_URL
+    if url and (fault := _post(url, message(settings.stack_name, socket.gethostname(), event, text, detail))):
+        console.warn(f"nobody was told of it: {urlsplit(url).hostname} {fault}")
+
+
+def message(stack: str, host: str, event: Event, text: str, detail: Sequence[str] = ()) -> dict[str, str]:
+    """Make the notice: `text` alone is what Slack and Mattermost show, the rest is for programs."""
+    told = "\n".join(detail)
+    sentence = f"{stack} on {host}: {text}."
+    return {
+        "text": f"{sentence}\n{told}" if told else sentence,
+        "stack": stack,
+        "host": host,
+        "event": event,
+        "detail": told,
+    }
+
+
+def _post(url: str, notice: dict[str, str]) -> str:
+    """Post it, and give what went wrong. The words of requests repeat the address, which often holds a token."""
+    try:
+        # A redirect would turn the POST into a GET; an answer's text is not waited for.
+        with requests.post(url, json=notice, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:
+            return "" if answer.status_code // 100 == 2 else f"answered {answer.status_code}"  # noqa: PLR2004 - 2xx
+    except requests.RequestException as error:
+        return f"could not be asked ({type(error).__name__})"

@@ -1,0 +1,139 @@
+"""PostgreSQL's dumps as they come: the roles, and each database with its facts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cotai_tasks.backup.postgres_facts import (
+    BACKEND,
+    CONTENT,
+    DUMPER,
+    LOCKED,
+    LOCKS,
+    OVERVIEW,
+    SNAPSHOT,
+    read_facts,
+    whole,
+)
+from cotai_tasks.backup.postgres_roles import read_roles
+from cotai_tasks.backup.postgres_server import STRICT, lines
+from cotai_tasks.errors import EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cotai_tasks.backup.postgres_facts import Facts
+    from cotai_tasks.backup.postgres_server import Server
+    from cotai_tasks.process import Piped
+
+_LOCK_PATIENCE = "60s"
+"""What holds a table longer, a migration, ends the backup."""
+
+_TRIES = 20
+"""How often somebody may come between the dump and its facts: he would have to come in the same few milliseconds."""
+
+
+def stream_name(database: str) -> str:
+    """Name the stream of a database; the names of databases may hold anything, and be those of other streams."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", database)
+    if plain == database and database not in {"globals", "physical"}:
+        return f"postgres-{database}"
+    return f"postgres-{plain}-{hashlib.sha256(database.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The bytes of pg_dumpall."""
+
+    dump: Piped
+    facts: dict[str, Any]
+
+    def read(self, size: int = 2**20) -> bytes:
+        return self.dump.read(size)
+
+    def finish(self) -> dict[str, Any]:
+        self.dump.finish()
+        return self.facts
+
+
+@contextmanager
+def dump_roles(server: Server) -> Iterator[_Roles]:
+    """Begin to dump the roles, without their passwords.
+
+    A restore must not bring one back that was changed because it was known; a stack's own logins have theirs from its
+    configuration.
+    """
+    version = int(server.ask("SHOW server_version_num"))
+    facts = {"server_version_num": version, "roles": read_roles(server)}
+    command = server.tool("pg_dumpall", "--globals-only", "--no-role-passwords", "--no-tablespaces")
+    with server.leashed(command, "pg_dumpall") as dump:
+        yield _Roles(dump, facts)
+
+
+@dataclass
+class _Database:
+    """The bytes of pg_dump, and beside it a session that reads the facts in the same snapshot."""
+
+    dump: Piped
+    session: Piped
+    told: Iterator[str]
+    facts: Facts
+    first: bytes = b""
+
+    def read(self, size: int = 2**20) -> bytes:
+        given, self.first = self.first[:size], self.first[size:]
+        return given or self.dump.read(size)
+
+    def is_alone(self) -> bool:
+        """Wait until both have every table; tell whether nobody came between."""
+        self.first = self.dump.read()
+        if not self.first:
+            self.dump.finish()  # raises, with pg_dump's own words
+        self.facts |= read_facts(self.told, LOCKED)
+        return LOCKED in self.facts
+
+    def finish(self) -> Facts:
+        self.dump.finish()
+        facts = self.facts | read_facts(self.told)
+        if not whole(facts):
+            self.session.finish()  # raises, with psql's own words
+        return facts
+
+
+@contextmanager
+def dump_database(server: Server, database: str) -> Iterator[_Database]:
+    """Begin to dump a database and, in the same snapshot, to read its facts."""
+    for left in reversed(range(_TRIES)):
+        with _begin(server, database) as source:
+            if source.is_alone():
+                yield source
+                return
+            if not left:
+                source.session.finish()  # raises, with psql's own words
+
+
+@contextmanager
+def _begin(server: Server, database: str) -> Iterator[_Database]:
+    with server.session(database, STRICT, what=f"reading database {database}") as session:
+        session.write(OVERVIEW.encode())
+        told = lines(session)
+        facts = read_facts(told, SNAPSHOT)
+        if SNAPSHOT not in facts:
+            session.finish()  # raises, with psql's own words
+        session.write((LOCKS + CONTENT).encode())
+        try:
+            command = server.tool(
+                *("pg_dump", "--format=custom", "--compress=0", f"--lock-wait-timeout={_LOCK_PATIENCE}"),
+                f"--snapshot={facts[SNAPSHOT]}",
+                database=database,
+                session=f"{DUMPER}{facts[BACKEND]}",
+            )
+            with server.leashed(command, f"pg_dump of {database}") as dump:
+                yield _Database(dump, session, told, facts)
+        finally:
+            with suppress(EngineError):  # it may have gone with its server
+                server.ask(f"SELECT pg_terminate_backend({facts[BACKEND]})")

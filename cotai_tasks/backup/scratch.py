@@ -1,0 +1,107 @@
+"""Scratch containers: a service's own image with data of its own, cut off from everything, for looking at a backup."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cotai_tasks.errors import BackupError, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cotai_tasks.backup.component import Site
+    from cotai_tasks.engine import Engine
+
+LABEL = "cotai.scratch"
+"""On a scratch container: the stack that it belongs to."""
+
+PATIENCE = 180.0
+"""Seconds that a server has until it answers; an empty one takes two or three, one that recovers a log longer."""
+
+_LIMITS = {"mem_limit": "--memory", "cpus": "--cpus", "pids_limit": "--pids-limit", "shm_size": "--shm-size"}
+"""What bounds the service in the Compose files bounds its scratch container too."""
+
+
+@contextmanager
+def scratch(
+    site: Site,
+    service: str,
+    backup: str,
+    *,
+    probe: Sequence[str],
+    command: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+    role: str = "",
+    keep: bool = False,
+) -> Iterator[str]:
+    """Run a container of a service's image until the block ends; give its name, `cotai-prod-scratch-postgres`.
+
+    It has no network, the user and the limits of the service, a read-only root, and anonymous volumes where its image
+    declares volumes; nothing of the project is mounted. The block begins once `probe`, run in it, succeeds. `role`
+    stands in the name instead of the service, where a service has several. `keep` leaves it running after a block that
+    ended well. What `environ` and `command` hold is readable at the engine: nothing secret.
+
+    Raises `BackupError` with its last words for one that ends or does not answer.
+    """
+    name = f"{site.stack.project.name}-scratch-{role or service}"
+    _remove(site.engine, name)  # what a kill left behind, or a rehearsal that was kept
+    try:
+        site.engine.command(*_run(site, service, name, backup, command, environ or {}))
+        await_answer(site.engine, name, probe)
+        yield name
+    except BaseException:
+        _remove(site.engine, name)
+        raise
+    if not keep:
+        _remove(site.engine, name)
+
+
+def await_answer(engine: Engine, name: str, probe: Sequence[str]) -> None:
+    """Wait until a command succeeds in a container; raise `BackupError` with its last words where it ends before."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            engine.command("exec", name, *probe)
+        except EngineError as error:
+            state = engine.command("container", "inspect", "--format", "{{.State.Status}}", name).strip()
+            if state == "running" and time.monotonic() < end:
+                time.sleep(0.2)
+                continue
+            fault = "does not answer" if state == "running" else f"has ended ({state})"
+            words = "\n".join([*engine.stream("logs", "--tail", "20", name)][-20:])
+            raise BackupError(f"the scratch container {name} {fault}", evidence=words) from error
+        return
+
+
+def drop_scratch(site: Site) -> list[str]:
+    """Remove the scratch containers of a stack with their data; give their names."""
+    only = f"label={LABEL}={site.stack.project.name}"
+    names = site.engine.command("container", "ls", "--all", "--filter", only, "--format", "{{.Names}}").split()
+    for name in names:
+        _remove(site.engine, name)
+    return sorted(names)
+
+
+def _run(
+    site: Site, service: str, name: str, backup: str, command: Sequence[str], environ: Mapping[str, str]
+) -> list[str]:
+    known: dict[str, Any] = site.engine.config(site.stack.project)["services"].get(service, {})
+    stack = site.stack.project.name
+    return [
+        *("run", "--detach", "--pull", "never", "--name", name, "--network", "none"),
+        *("--label", f"{LABEL}={stack}", "--label", f"cotai.backup={backup}"),
+        *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *(("--user", known["user"]) if "user" in known else ()),
+        *(part for key, flag in _LIMITS.items() if key in known for part in (flag, str(known[key]))),
+        *(part for mount in known.get("tmpfs", ()) for part in ("--tmpfs", mount)),
+        *(part for key, value in environ.items() for part in ("--env", f"{key}={value}")),
+        site.stack.services[service].image,
+        *command,
+    ]
+
+
+def _remove(engine: Engine, name: str) -> None:
+    """Remove a container with its anonymous volumes; the engine does not mind one that is not there."""
+    engine.command("container", "rm", "--force", "--volumes", name)

@@ -1,0 +1,81 @@
+"""What a scratch container is made of, and that none stays that should not."""
+
+from __future__ import annotations
+
+import pytest
+
+from cotai_tasks.backup.component import Site
+from cotai_tasks.backup.scratch import drop_scratch, scratch
+from cotai_tasks.errors import BackupError, EngineError
+from cotai_tasks.testing import FakeEngine
+from tests.unit.deploy.stacks import service, settings, stack
+
+NAME = "cotai-dev-scratch-postgres"
+REMOVED = ("container", "rm", "--force", "--volumes", NAME)
+
+
+def site(**answers: list[str]) -> Site:
+    limits = {"mem_limit": "805306368", "cpus": 1.5, "user": "999:999", "tmpfs": ["/tmp:size=64m"]}
+    engine = FakeEngine(
+        rendered={"services": {"postgres": limits}},
+        answers={name.replace("_", " "): lines for name, lines in answers.items()},
+    )
+    return Site(stack(service("postgres", image="postgres:17")), settings(), engine)
+
+
+def calls(site: Site) -> list[tuple[str, ...]]:
+    assert isinstance(site.engine, FakeEngine)
+    return site.engine.calls
+
+
+def test_a_scratch_container_has_nothing_but_its_image_and_limits() -> None:
+    """No network, no mount of the project, no capability; it is removed before, and after with its volumes."""
+    at = site()
+    with scratch(at, "postgres", "id", probe=["ready"], command=["serve", "-x"], environ={"TRUST": "yes"}) as name:
+        assert name == NAME
+    assert calls(at) == [
+        REMOVED,
+        (
+            *("run", "--detach", "--pull", "never", "--name", NAME, "--network", "none"),
+            *("--label", "cotai.scratch=cotai-dev", "--label", "cotai.backup=id"),
+            *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "999:999"),
+            *("--memory", "805306368", "--cpus", "1.5", "--tmpfs", "/tmp:size=64m", "--env", "TRUST=yes"),
+            *("postgres:17", "serve", "-x"),
+        ),
+        ("exec", NAME, "ready"),
+        REMOVED,
+    ]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(False, 2), (True, 1)])
+def test_keep_keeps_what_went_well(keep: bool, left: int) -> None:  # noqa: FBT001 - a case
+    """Without it the container goes; an interruption removes it in any case."""
+    at = site()
+    with scratch(at, "postgres", "id", probe=["ready"], keep=keep):
+        pass
+    assert calls(at).count(REMOVED) == left
+    with pytest.raises(KeyboardInterrupt), scratch(at, "postgres", "id", probe=["ready"], keep=keep):
+        raise KeyboardInterrupt
+    assert calls(at)[-1] == REMOVED
+
+
+def test_a_container_that_ends_says_why() -> None:
+    """Its state and its last words, instead of a wait; nothing of it stays."""
+    at = site(container_inspect=["exited"], logs=["first", "no password"])
+    assert isinstance(at.engine, FakeEngine)
+    at.engine.errors["exec"] = EngineError("not running")
+    with (
+        pytest.raises(BackupError, match=r"has ended \(exited\)") as caught,
+        scratch(at, "postgres", "id", probe=["x"]),
+    ):
+        pass
+    assert caught.value.evidence == "first\nno password"
+    assert calls(at)[-1] == REMOVED
+
+
+def test_all_kept_ones_are_dropped() -> None:
+    """Those of this stack, by their label."""
+    at = site(container_ls=["cotai-dev-scratch-redis", NAME])
+    assert drop_scratch(at) == [NAME, "cotai-dev-scratch-redis"]
+    assert calls(at)[0][4] == "label=cotai.scratch=cotai-dev"
+    assert REMOVED in calls(at)
