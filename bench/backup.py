@@ -34,11 +34,12 @@ PYTHON = sys.executable
 IMAGE = "cotai-offline/s3:4.48"
 CONTAINER = "cotai-bench-s3"
 SERVER = (
-    "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-master.electionTimeout=1s",
-    "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=200", "-volume.preStopSeconds=1", "-filer", "-s3",
+    "server", "-dir=/data", "-ip=127.0.0.1", "-ip.bind=0.0.0.0", "-filer", "-s3", "-master.telemetry=false",
+    "-master.electionTimeout=1s", "-master.volumeSizeLimitMB=1024", "-volume.max=200", "-volume.preStopSeconds=1",
     "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.port.grpc=19333", "-volume.port.grpc=18080",
     "-filer.port.grpc=18888", "-s3.port.grpc=18333",
 )  # fmt: skip
+LOGIN = {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
 _BEAT = 0.05
 """Seconds between two looks at a command's memory."""
 _PATIENCE = 60
@@ -138,9 +139,11 @@ def _memory(pid: int) -> int:
 
 @contextmanager
 def _s3() -> Iterator[str]:
-    """Give the address of a SeaweedFS of our own, that anybody may use."""
+    """Give the address of a SeaweedFS of our own, empty."""
     engine = Engine()
-    engine.command("run", "--detach", "--rm", "--name", CONTAINER, "--publish", "127.0.0.1::8333", IMAGE, *SERVER)
+    login = [f"--env={name}={value}" for name, value in LOGIN.items()]
+    where = ("--rm", "--name", CONTAINER, "--publish", "127.0.0.1::8333")
+    engine.command("run", "--detach", *where, *login, IMAGE, *SERVER)
     try:
         endpoint = f"http://{engine.command('port', CONTAINER, '8333').splitlines()[0]}"
         end = time.monotonic() + _PATIENCE
@@ -164,7 +167,7 @@ def _answers(endpoint: str) -> bool:
 @contextmanager
 def _bucket(endpoint: str, name: str) -> Iterator[str]:
     """Give an empty bucket, and remove it with what is in it."""
-    session = boto3.Session("bench", "bench", region_name="us-east-1")
+    session = boto3.Session(LOGIN["AWS_ACCESS_KEY_ID"], LOGIN["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
     client = session.client("s3", endpoint_url=endpoint)
     client.create_bucket(Bucket=name)
     yield name
@@ -181,8 +184,7 @@ def _environ(folder: Path, endpoint: str, aws: str) -> dict[str, str]:
         "FOLDER": str(folder),
         "AWS": aws,
         "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
+        **LOGIN,
         "AWS_DEFAULT_REGION": "us-east-1",
         "RECIPIENT": str(identity.to_public()),
         "IDENTITY": str(key),

@@ -39,9 +39,10 @@ def _block(chance: random.Random) -> bytes:
     while size < _BLOCK:
         text = chance.choices(words, cum_weights=often, k=chance.randint(6, 28))
         moment = f"2026-{chance.randint(1, 12):02}-{chance.randint(1, 28):02} {chance.randint(0, 86399) / 3600:.6f}+00"
-        state, price = chance.choice(("open", "won", "lost", "draft")), chance.randint(100, 10**8) / 100
+        digest, state = f"{chance.getrandbits(128):032x}", chance.choice(("open", "won", "lost", "draft"))
+        price = chance.randint(100, 10**8) / 100
         details = f'{{"source": "{text[0]}", "score": {chance.random():.4f}}}'
-        row = f"{len(rows)}\t{chance.getrandbits(128):032x}\t{moment}\t{state}\t{price:.2f}\t{' '.join(text)}\t{details}\n"
+        row = f"{len(rows)}\t{digest}\t{moment}\t{state}\t{price:.2f}\t{' '.join(text)}\t{details}\n"
         rows.append(row.encode())
         size += len(rows[-1])
     return b"".join(rows)

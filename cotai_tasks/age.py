@@ -54,6 +54,11 @@ def make_identity() -> pyrage.x25519.Identity:
     return pyrage.x25519.Identity.generate()
 
 
+def public_texts(identities: Sequence[Identity]) -> list[str]:
+    """Give the recipients that identities are the private half of; of an SSH key pyrage does not tell it."""
+    return [str(one.to_public()) for one in identities if isinstance(one, pyrage.x25519.Identity)]
+
+
 def read_identities(path: str | Path, ask: Callable[[], str]) -> list[Identity]:
     """Read the private keys of a file: of age-keygen, of SSH, or protected by a passphrase that `ask` gives.
 

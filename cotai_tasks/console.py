@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
 from rich.live import Live
@@ -49,6 +49,11 @@ class Console:
         self._out = out or _terminal(stderr=False)
         self._err = err or _terminal(stderr=True)
 
+    def _tell(self, text: str, **style: Any) -> None:  # noqa: ANN401 - as rich takes them
+        """Print a line of the story. A terminal that has gone must not end what goes on."""
+        with suppress(OSError):
+            self._err.print(text, **style)
+
     @property
     def interactive(self) -> bool:
         """Whether a person sits before the steps, who can watch a moving display and answer a question."""
@@ -56,19 +61,19 @@ class Console:
 
     def say(self, text: str) -> None:
         """Tell what is going on, in one line."""
-        self._err.print(escape(text), highlight=False, soft_wrap=True)
+        self._tell(escape(text), highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Tell what a person should not overlook."""
-        self._err.print(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True)
+        self._tell(f"[yellow]![/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def done(self, text: str) -> None:
         """Tell what came of it."""
-        self._err.print(f"[green]✓[/] {escape(text)}", highlight=False, soft_wrap=True)
+        self._tell(f"[green]✓[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     def line(self, text: str, style: str = "") -> None:
         """Print one line of somebody else's output (a log, a build step) as it is."""
-        self._err.print(escape(text), style=style or None, highlight=False, soft_wrap=True)
+        self._tell(escape(text), style=style or None, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, text: str) -> Iterator[None]:
@@ -181,9 +186,9 @@ class Console:
             for text in error.evidence.splitlines():
                 self.line(f"  │ {text}", style="dim")
         for finding in error.findings:
-            self._err.print(f"  [red]•[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+            self._tell(f"  [red]•[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
         cure = f" {error.cure}" if error.cure else ""
-        self._err.print(f"[red]✗[/] {escape(f'{error}.{cure}')}", highlight=False, soft_wrap=True)
+        self._tell(f"[red]✗[/] {escape(f'{error}.{cure}')}", highlight=False, soft_wrap=True)
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
@@ -221,6 +226,11 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}"
         count /= 1000
     return f"{count:.2f} GB"
+
+
+def count(number: int, thing: str) -> str:
+    """Say how many there are of a thing: `1 table`, `1,204 rows`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _terminal(*, stderr: bool) -> RichConsole:

@@ -255,7 +255,8 @@ class Engine:
         return Piped([self._docker, *arguments], os.environ, what, patience)
 
     def _run(self, argv: Sequence[str], what: str, environ: Mapping[str, str], data: bytes = b"") -> bytes:
-        done = subprocess.run(argv, input=data, capture_output=True, env=environ, check=False)
+        # A Ctrl-C is for us: what is being put back is put back to its end.
+        done = subprocess.run(argv, input=data, capture_output=True, env=environ, check=False, start_new_session=True)
         if done.returncode:
             raise engine_error(what, (done.stderr or done.stdout).decode(errors="replace"))
         return done.stdout
@@ -270,6 +271,7 @@ class Engine:
             stderr=subprocess.STDOUT,
             env=environ,
             cwd=directory,
+            start_new_session=True,
         )
         last: list[str] = []
         with process:

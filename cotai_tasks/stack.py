@@ -297,6 +297,20 @@ def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock") -
                 pipe.close()
 
 
+def restore_note(stack: Stack) -> str:
+    """Name the volume that is there while a restore moves live data: one that is left tells of an interruption."""
+    return f"{stack.project.name}-restore"
+
+
+def require_no_restore(stack: Stack, engine: Engine) -> None:
+    """Raise `PreflightError` where a restore was interrupted half-way: nothing must start on half of the data."""
+    if engine.volume_labels([restore_note(stack)]):
+        raise PreflightError(
+            f"a restore of {stack.project.name} was interrupted half-way",
+            cure=f"inv backup.undo --env {stack.project.name.rpartition('-')[2]} puts the old data back.",
+        )
+
+
 def _lock_image(stack: Stack, engine: Engine) -> str:
     """Choose an image that is there: the one that everything is built from, or one that was built from it."""
     own = f"{stack.variables['COTAI_REPOSITORY']}/"

@@ -48,7 +48,7 @@ Type=oneshot
 User={user}
 WorkingDirectory={directory}
 {environment}ExecStart={command}
-{retry}"""
+{longest}{retry}"""
 _TIMER = """\
 [Unit]
 Description={description}: when
@@ -94,6 +94,8 @@ class Job:
     """Whether it runs at once where the host was off at its time."""
     attempts: int = 1
     """How often it is tried until it succeeds, under systemd."""
+    longest: str = ""
+    """After which time it is ended, under systemd: while one run hangs, no other begins."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def make_timer(job: Job, stack: str, place: Place) -> Timer:
         directory=str(place.directory).replace("%", "%%"),
         environment="".join(f"Environment={_assignment(name, value)}\n" for name, value in place.variables.items()),
         command=" ".join(_systemd_word(word) for word in words),
+        longest=f"TimeoutStartSec={job.longest}\n" if job.longest else "",
         retry=_RETRY if job.attempts > 1 else "",
     )
     timer = _TIMER.format(

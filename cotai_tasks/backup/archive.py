@@ -36,8 +36,14 @@ _PACK = (
 )
 # A file that changes or goes while it is read ends tar with 1, and a word about it; its archive is whole.
 _WRITE = 'export LC_ALL=C; tar "$@" || [ $? -eq 1 ]'
-# What is unpacked is on the disk when this ends, and not on its way there.
-_READ = 'export LC_ALL=C; tar "$@" && sync --file-system "$FOLDER"'
+# What is unpacked is on the disk when this ends, and not on its way there. Of a full disk tar may say no more than that
+# it wrote less than it wanted.
+_READ = """
+export LC_ALL=C
+tar "$@" && sync --file-system "$FOLDER" && exit
+[ $(($(stat --file-system --format '%a * %S' "$FOLDER"))) -gt 1000000 ] || echo "no space left on device" >&2
+exit 1
+"""
 _WORDS = 20
 """Lines of warnings that are kept."""
 
@@ -79,7 +85,7 @@ def read_contents(file: _Readable) -> Contents:
     """Read an archive to its end."""
     digest, entries, size = hashlib.sha256(), 0, 0
     stream = cast("IO[bytes]", file)
-    with tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE, encoding="utf-8", errors="surrogateescape") as archive:
+    with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8", errors="surrogateescape") as archive:
         while member := archive.next():
             archive.members.clear()  # type: ignore[attr-defined]  # it would remember them all
             digest.update(json.dumps(_header(member)).encode())

@@ -12,9 +12,9 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,7 +22,15 @@ from cotai_tasks.backup.manifest import FORMAT, Manifest, id_time, is_id
 from cotai_tasks.backup.signing import open_manifest, seal_manifest, signing_key, trusted_signers
 from cotai_tasks.backup.store.base import ExistsError, MissingError
 from cotai_tasks.backup.store.open import open_store
-from cotai_tasks.backup.verification import Level, Verification, compare_sizes, find_fault, last_by_level
+from cotai_tasks.backup.verification import (
+    Level,
+    Verification,
+    compare_sizes,
+    find_fault,
+    last_by_level,
+    open_verification,
+    seal_verification,
+)
 from cotai_tasks.errors import BackupError, Finding, IntegrityError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -35,7 +43,8 @@ if TYPE_CHECKING:
 LATEST = "latest"
 """What a person may say for the newest backup that is whole."""
 
-_Record = TypeVar("_Record", bound=BaseModel)
+AHEAD = timedelta(hours=1)
+"""How far clocks may differ: a backup that is said to be made later than this from now has a wrong time."""
 
 _AT_ONCE = 8
 """Small objects that are asked for at the same time."""
@@ -58,6 +67,15 @@ class Entry:
     def time(self) -> datetime:
         """The moment whose data it holds."""
         return self.manifest.started_at if self.manifest else id_time(self.id)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Tell whether it would come from the future: a clock is wrong, and how old it is nobody knows."""
+        return self.time > now + AHEAD
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some of the components were wanted of it."""
+        return self.manifest is not None and not self.manifest.complete
 
 
 class Note(BaseModel):
@@ -148,7 +166,10 @@ class Catalogue:
         return self.store.get(self._manifest(backup))
 
     def find(self, text: str = LATEST) -> Manifest:
-        """Give the backup that a person means: by the beginning of its id, or the newest one that is whole."""
+        """Give the backup that a person means: by the beginning of its id, or the newest one that is whole.
+
+        Where each holds only some of the components, it is the newest of those.
+        """
         ids = self.ids()
         if not ids:
             raise UsageError(f"no backup of {self.stack} in {self.store.url}", cure="Make one: inv backup.create.")
@@ -176,7 +197,7 @@ class Catalogue:
         """Tell which backups are being made, or were interrupted, the newest first."""
         keys = [one.key for one in self.store.list(f"{self.stack}/inflight/")]
         done = set(self.ids())
-        notes = (self._read(Note, key) for key in reversed(keys) if _middle(key) not in done)
+        notes = (self._note(key) for key in reversed(keys) if _middle(key) not in done)
         return [note for note in notes if note]
 
     def differences(self, manifest: Manifest) -> list[Finding]:
@@ -185,9 +206,9 @@ class Catalogue:
         return compare_sizes(manifest, {one.key: one.size for one in found})
 
     def record(self, backup: str, verification: Verification) -> None:
-        """Write down what a verification found."""
+        """Write down what a verification found, signed as a manifest is: else anybody could call a backup damaged."""
         key = f"{self.stack}/verify/{backup}/{verification.name}.json"
-        self.store.put(key, verification.model_dump_json().encode())
+        self.store.put(key, seal_verification(verification, self.stack, backup, signing_key(self.folder)))
 
     # -- one backup goes -----------------------------------------------------------------------------------------
 
@@ -244,22 +265,32 @@ class Catalogue:
                 raise
 
     def _newest(self, ids: Sequence[str]) -> Manifest:
-        """Give the newest that is whole; where none is, raise what is wrong with the newest."""
+        """Give the newest that is whole, else the newest partial one; with neither, raise what is wrong."""
         faults = []
+        partial = None
+        now = datetime.now(UTC)
         for backup in ids:
             try:
                 manifest = self.load(backup)
             except IntegrityError as error:
                 faults.append(error)
                 continue
-            if not (wrong := self.differences(manifest)):
+            if Entry(backup, manifest).is_ahead(now):
+                cure = f"Set the clocks right. It can still be named: --id {backup}."
+                faults.append(IntegrityError(f"the time of backup {backup} lies in the future", cure=cure))
+            elif wrong := self.differences(manifest):
+                faults.append(IntegrityError(f"backup {backup} is not whole", findings=wrong))
+            elif manifest.complete:
                 return manifest
-            faults.append(IntegrityError(f"backup {backup} is not whole", findings=wrong))
+            else:
+                partial = partial or manifest
+        if partial:
+            return partial
         raise faults[0]
 
     def _entry(self, backup: str, sizes: Mapping[str, int], records: Sequence[str]) -> Entry | None:
         try:
-            verified = last_by_level(one for key in records if (one := self._read(Verification, key)))
+            verified = last_by_level(one for key in records if (one := self._verification(backup, key)))
             locked = self.store.locked_until(self._manifest(backup))
             manifest = self._open(backup)
         except MissingError:  # removed meanwhile
@@ -268,11 +299,18 @@ class Catalogue:
             return Entry(backup, None, Finding(backup, str(error), error.cure), verified, locked)
         return Entry(backup, manifest, find_fault(manifest, sizes, verified), verified, locked)
 
-    def _read(self, kind: type[_Record], key: str) -> _Record | None:
-        """Read a small record; one that is damaged proves nothing, and one may be gone meanwhile."""
+    def _note(self, key: str) -> Note | None:
+        """Read a note; one that is damaged says nothing, and one may be gone meanwhile."""
         try:
-            return kind.model_validate_json(self.store.get(key))
+            return Note.model_validate_json(self.store.get(key))
         except (MissingError, ValidationError):
+            return None
+
+    def _verification(self, backup: str, key: str) -> Verification | None:
+        """Read what a verification found; a record that nobody trusted has signed proves nothing."""
+        try:
+            return open_verification(self.store.get(key), self.stack, backup, self._trusted)
+        except (MissingError, IntegrityError):
             return None
 
 

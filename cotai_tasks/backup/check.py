@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from cotai_tasks.backup.catalogue import open_catalogue
 from cotai_tasks.backup.notify import notify as send
 from cotai_tasks.console import duration
-from cotai_tasks.errors import CotaiError, StaleError, UsageError
+from cotai_tasks.errors import CotaiError, Finding, StaleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cotai_tasks.backup.catalogue import Entry
     from cotai_tasks.console import Console
-    from cotai_tasks.errors import Finding
     from cotai_tasks.settings import Settings
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -25,14 +24,14 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True)
 class Freshness:
-    """How old the newest backup is that would restore."""
+    """How old the newest backup is that would restore the whole stack."""
 
     newest: Entry | None
     age: timedelta
     """Of its data: since the backup began."""
     limit: timedelta
     damaged: tuple[Finding, ...]
-    """What is wrong with those that are newer."""
+    """What is wrong with those that are newer, or seem to be."""
 
     @property
     def fresh(self) -> bool:
@@ -48,12 +47,13 @@ def read_age(text: str) -> timedelta:
 
 
 def judge(entries: Sequence[Entry], *, limit: timedelta, now: datetime) -> Freshness:
-    """Find the newest backup that would restore, and say what is wrong with newer ones."""
+    """Find the newest backup that would restore the whole stack, and say what is wrong with newer ones."""
     newest_first = sorted(entries, key=lambda one: one.time, reverse=True)
-    newest = next((one for one in newest_first if not one.fault), None)
+    faults = {one.id: fault for one in newest_first if (fault := one.fault or _ahead(one, now))}
+    newest = next((one for one in newest_first if one.id not in faults and not one.is_partial), None)
     newer = newest_first[: newest_first.index(newest)] if newest else newest_first
     age = now - newest.time if newest else timedelta.max
-    return Freshness(newest, age, limit, tuple(one.fault for one in newer if one.fault))
+    return Freshness(newest, age, limit, tuple(faults[one.id] for one in newer if one.id in faults))
 
 
 def check(
@@ -94,10 +94,19 @@ def check(
 def summary(found: Freshness, stack: str, store: str) -> str:
     """Say in one line what there is."""
     if not found.newest:
-        return f"no backup of {stack} in {store} would restore"
+        return f"no whole backup of {stack} in {store}"
     limit = duration(found.limit.total_seconds())
     age = duration(max(found.age.total_seconds(), 0))
     return f"the newest whole backup of {stack}, {found.newest.id}, is {age} old (limit {limit})"
+
+
+def _ahead(entry: Entry, now: datetime) -> Finding | None:
+    """Say of a backup from the future that it is one."""
+    if not entry.is_ahead(now):
+        return None
+    ahead = duration((entry.time - now).total_seconds())
+    cure = f"Set the clocks of the hosts right. It says nothing of its age: inv backup.delete --id {entry.id}."
+    return Finding(entry.id, f"its time lies {ahead} in the future", cure)
 
 
 def as_facts(found: Freshness, stack: str, store: str) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from cotai_tasks.backup.component import Difference, Dump, Leftovers, Rehearsal
 from cotai_tasks.backup.config_files import (
+    SECRETS,
     ConfigFile,
     collect,
     is_secret,
-    own_files,
     pack,
     places,
     read_file,
@@ -24,8 +26,8 @@ from cotai_tasks.backup.config_files import (
     write_file,
 )
 from cotai_tasks.backup.manifest import is_id
+from cotai_tasks.console import count
 from cotai_tasks.errors import Finding
-from cotai_tasks.settings import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,15 +81,22 @@ class Config:
         """Unpack it in memory, and compare names and hashes."""
         (stream,) = streams
         files = _read(stream, feed)
-        secrets = "" if stream.facts["secrets"] is None else f", {len(stream.facts['secrets'])} secrets by name"
+        names = stream.facts["secrets"]
+        secrets = "" if names is None else f", {count(len(names), 'secret')} by name"
         yield Rehearsal(
             differences=tuple(_compare(stream, files)),
-            compared=f"{len(stream.facts['files'])} files with their hashes{secrets}",
+            compared=f"{count(len(stream.facts['files']), 'file')} with their hashes{secrets}",
         )
 
     def is_empty(self, site: Site) -> bool:
-        """Tell whether there is nothing of this project's own, the env file that every project needs aside."""
-        return not (own_files(site.settings).keys() - FILE_NAMES.values() or secret_files(site.settings))
+        """Tell whether there is no env file of production and no secret: the rest comes with a checkout, as it was.
+
+        The keys of backups are not among them: without them there would be no store to restore from.
+        """
+        if site.settings.environment == "dev":
+            return True
+        kept = [path for name, path in secret_files(site.settings).items() if not name.startswith(f"{SECRETS}/backup/")]
+        return not any(path.is_file() for path in (site.settings.env_file, *kept))
 
     def users(self, site: Site, streams: Sequence[Stream]) -> frozenset[str]:  # noqa: ARG002
         """Name nobody: services have what was written for them at the last deploy."""
@@ -115,7 +124,7 @@ class Config:
         folder = _folder(site, _STAGED, backup)
         for path, new, old in _plan(folder):
             if path.exists() and not old.exists():
-                write_file(old, read_file(path))
+                _keep(path, old)
             write_file(path, read_file(new))
         folder.rename(_folder(site, _REPLACED, backup))
 
@@ -126,15 +135,14 @@ class Config:
             done.rename(folder)
         for path, new, old in _plan(folder):
             if old.exists():
-                write_file(path, read_file(old))
-                old.unlink()
+                _return(old, path)
             elif path.is_file() and read_file(path) == read_file(new):
                 path.unlink()
 
     def unstage(self, site: Site, backup: str) -> None:
-        """Remove the folder of what was staged."""
+        """Remove the folder of what was staged, unless it holds what was replaced: there is no other copy of that."""
         folder = _folder(site, _STAGED, backup)
-        if folder.exists():
+        if folder.exists() and not [*folder.glob("*.old")]:
             shutil.rmtree(folder)
 
     def leftovers(self, site: Site) -> Leftovers:
@@ -194,6 +202,25 @@ def _compare(stream: Stream, files: Mapping[str, ConfigFile]) -> list[Difference
         for name in sorted(expected.keys() | found.keys())
         if expected.get(name) != found.get(name)
     ]
+
+
+def _keep(path: Path, old: Path) -> None:
+    """Keep a file under another name too: it needs no room on the disk, neither now nor when it is put back."""
+    try:
+        os.link(path, old)
+    except OSError:  # on another disk, or somebody else's
+        write_file(old, read_file(path))
+
+
+def _return(old: Path, path: Path) -> None:
+    """Put a file back that was kept."""
+    try:
+        old.replace(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        write_file(path, read_file(old))
+    old.unlink(missing_ok=True)  # two names of one file: a rename does nothing then
 
 
 def _folder(site: Site, prefix: str, backup: str) -> Path:

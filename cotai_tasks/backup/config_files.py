@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from cotai_tasks.errors import IntegrityError, RefusedError
+from cotai_tasks.errors import Finding, IntegrityError, RefusedError
 from cotai_tasks.files import packaged_files
 from cotai_tasks.settings import FILE_NAMES
+from cotai_tasks.variables import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,11 @@ COMPOSE, IMAGES = "compose.json", "images.json"
 
 _OVERRIDING = ("docker", "nginx")
 _TEAM = "invoke.yaml"
+_PLACING = ("COTAI_SECRETS", "APP_ENV_FILE")
+"""The variables that say where files belong."""
+_TOKENS = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL")
+"""Variables of the env file whose values open a door to whoever reads them."""
+_TOKEN_LINE = re.compile(rf"(?m)^([^=\n]*\b(?:{'|'.join(_TOKENS)})\b['\"]?[ \t]*=)[^\r\n]*".encode())
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +63,8 @@ def collect(site: Site, *, encrypted: bool) -> dict[str, ConfigFile]:
     found = {name: ConfigFile(path.read_bytes(), _mode(name, path)) for name, path in paths.items()}
     found[COMPOSE] = _json(_compose(site))
     found[IMAGES] = _json(_images(site))
+    if not encrypted:
+        found = {name: _without_tokens(name, file, site.settings) for name, file in found.items()}
     return dict(sorted(found.items()))
 
 
@@ -63,7 +72,8 @@ def own_files(settings: Settings) -> dict[str, Path]:
     """Give the files of the project that hold no secret, the package's own left out."""
     directory, packaged = settings.directory, packaged_files()
     found = {}
-    if settings.env_file.is_relative_to(directory):
+    ours = settings.env_file.is_relative_to(packaged) and not settings.env_file.is_relative_to(directory)
+    if settings.env_file.is_file() and not ours:
         found[FILE_NAMES[settings.environment]] = settings.env_file
     if (directory / _TEAM).is_file():
         found[_TEAM] = directory / _TEAM
@@ -125,19 +135,30 @@ def write_file(path: Path, file: ConfigFile) -> None:
     """Write one file in one step, in the place of an older one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as fresh:  # made with mode 0600
-        fresh.write(file.content)
-        fresh.flush()
-        os.fchmod(fresh.fileno(), file.mode)
-        os.fsync(fresh.fileno())
-    Path(fresh.name).replace(path)
+        try:
+            fresh.write(file.content)
+            fresh.flush()
+            os.fchmod(fresh.fileno(), file.mode)
+            os.fsync(fresh.fileno())
+            Path(fresh.name).replace(path)
+        except BaseException:  # it may hold a secret
+            Path(fresh.name).unlink(missing_ok=True)
+            raise
 
 
 def places(files: Mapping[str, ConfigFile], settings: Settings) -> dict[Path, ConfigFile]:
-    """Say where each file belongs; this host's own settings name the folder of the secrets, never the archive.
+    """Say where each file belongs: as this host's env file says, or where it has none, that of the archive.
 
-    What is only to be read by people has no place. Raises `RefusedError` for a place that a link leads out to.
+    What is only to be read by people has no place. Raises `RefusedError` for a file that has none though it needs one,
+    and for a place that a link leads out to.
     """
-    found = {path: file for name, file in files.items() if (path := _place(name, settings))}
+    settings = _settled(files, settings)
+    wanted = {name: _place(name, settings) for name in files if name not in {COMPOSE, IMAGES}}
+    cure = f"Set APP_ENV_FILE in {settings.env_file}, to where the application's own variables shall be."
+    homeless = [Finding(name, "the settings name no place for it", cure) for name, path in wanted.items() if not path]
+    if homeless:
+        raise RefusedError("config: not every file has a place here", cure="Nothing was restored.", findings=homeless)
+    found = {path: files[name] for name, path in wanted.items() if path}
     for path in found:
         _require_inside(path, settings)
     return found
@@ -177,6 +198,41 @@ def _images(site: Site) -> dict[str, dict[str, str]]:
     }
 
 
+def _without_tokens(name: str, file: ConfigFile, settings: Settings) -> ConfigFile:
+    """Blank the addresses that only their owner may post to, wherever one stands; in the env file old ones too."""
+    content = file.content
+    for token in _TOKENS:
+        if value := settings.variables.plain()[token]:
+            content = content.replace(value.encode(), b"")
+    if name in FILE_NAMES.values():
+        content = _TOKEN_LINE.sub(rb"\1", content)
+    return ConfigFile(content, file.mode)
+
+
+def _settled(files: Mapping[str, ConfigFile], settings: Settings) -> Settings:
+    """Give the settings by which files are placed: without an env file at hand, as that of the archive says.
+
+    What was set for this process, and so is not the default, wins over that as it always does.
+    """
+    packed = files.get(FILE_NAMES[settings.environment])
+    if settings.env_file.is_file() or packed is None:
+        return settings
+    named = dotenv_values(stream=io.StringIO(packed.content.decode(errors="replace")), interpolate=False)
+    found = {
+        name: value
+        for name in _PLACING
+        if (value := named.get(name)) and getattr(settings.variables, name) == Variables.model_fields[name].default
+    }
+    for name, value in found.items():
+        path = settings.directory / Path(re.sub("^/+", "/", value)).expanduser()
+        if ".." in path.parts or settings.directory.resolve().is_relative_to(path.resolve()):
+            raise RefusedError(
+                f"config: {name}={value} in the archive is no place for files",
+                cure=f"Name one for this command: {name}=… inv backup.restore …",
+            )
+    return settings.model_copy(update={"variables": settings.variables.model_copy(update=found)})
+
+
 def _json(value: object) -> ConfigFile:
     return ConfigFile(json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
 
@@ -188,11 +244,8 @@ def _belongs(path: PurePosixPath) -> bool:
 
 
 def _place(name: str, settings: Settings) -> Path | None:
-    if name in {COMPOSE, IMAGES}:
-        return None
     if name == FILE_NAMES[settings.environment]:
-        own = settings.env_file.is_relative_to(settings.directory)
-        return settings.env_file if own else settings.directory / name
+        return settings.env_file  # wherever whoever runs this command has it
     if name == APPLICATION:
         named = settings.variables.APP_ENV_FILE
         return settings.directory / named if named else None
@@ -204,7 +257,8 @@ def _place(name: str, settings: Settings) -> Path | None:
 def _require_inside(path: Path, settings: Settings) -> None:
     """Refuse a place that lies elsewhere than it seems to."""
     named = settings.variables.APP_ENV_FILE
-    roots = [settings.directory, settings.secrets_folder, *([(settings.directory / named).parent] if named else [])]
+    own = (settings.directory, settings.secrets_folder, settings.env_file.parent)
+    roots = [*own, *([(settings.directory / named).parent] if named else [])]
     inside = any(path.parent.resolve().is_relative_to(root.resolve()) for root in roots)
     if path.is_symlink() or (path.exists() and not path.is_file()) or not inside:
         raise RefusedError(f"{path}: a link or a folder stands there", cure="Remove it, or restore that file by hand.")

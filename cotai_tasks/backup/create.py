@@ -16,9 +16,9 @@ from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS, Manifest, new_id, ob
 from cotai_tasks.backup.metrics import record_backup, record_failure
 from cotai_tasks.backup.notify import notify
 from cotai_tasks.backup.pipeline import store_stream
-from cotai_tasks.console import duration, size
+from cotai_tasks.console import count, duration, size
 from cotai_tasks.errors import BackupError, CotaiError, UsageError
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.stack import open_stack, require_no_restore, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,21 +92,22 @@ def create(
     Any failure, an interruption too, leaves nothing that would be listed.
     """
     stack = open_stack(settings, engine)
-    catalogue = open_catalogue(wish.store, settings=settings, stack=stack.project.name)
     try:
-        dumps = _dumps(wish, Site(stack, settings, engine))
+        catalogue = open_catalogue(wish.store, settings=settings, stack=stack.project.name)
+        site = Site(stack, settings, engine)
         if dry_run:
-            how = f"for {len(wish.recipients)} recipients" if wish.recipients else "in plain"
-            names = ", ".join(one.name for one in dumps)
+            how = f"for {count(len(wish.recipients), 'recipient')}" if wish.recipients else "in plain"
+            names = ", ".join(one.name for one in _dumps(wish, site))
             console.say(f"would back up {names} of {stack.project.name}, {how}, to {catalogue.store.url}")
             return None
         with stack_lock(stack, engine, "backup.create", "backup"):
-            made = _create(wish, dumps, stack, catalogue, engine, console)
+            require_no_restore(stack, engine)
+            made = _create(wish, _dumps(wish, site), stack, catalogue, engine, console)
     except BaseException as error:
         if wish.counts and not dry_run and not (isinstance(error, KeyboardInterrupt) and console.interactive):
-            record_failure(stack, settings, engine, console)
             why = str(error) if isinstance(error, CotaiError) else type(error).__name__
             notify(settings, "failure", f"no backup was made: {why}", console=console)
+            record_failure(stack, settings, engine, console)
         raise
     if wish.counts:
         record_backup(stack, settings, engine, console, manifest=made.manifest, seconds=made.seconds)
@@ -120,7 +121,7 @@ def show_created(made: Created | None, *, as_json: bool, console: Console) -> No
     manifest = made.manifest
     if as_json:
         console.json({"store": made.store, "seconds": round(made.seconds, 1), **manifest.model_dump(mode="json")})
-    how = f"encrypted for {len(manifest.recipients)}" if manifest.encrypted else "NOT encrypted"
+    how = f"encrypted for {count(len(manifest.recipients), 'recipient')}" if manifest.encrypted else "NOT encrypted"
     console.done(
         f"backup {manifest.id}: {', '.join(manifest.components)}; {size(manifest.plain_bytes)} as"
         f" {size(manifest.stored_bytes)}, {how}, read back, signed ({duration(made.seconds)})"
@@ -169,6 +170,7 @@ def _dump(
         encrypted=bool(wish.recipients),
         recipients=tuple(key_id(one) for one in wish.recipients),
         tag=wish.tag,
+        complete=set(DEFAULT_COMPONENTS) <= set(wish.components),
         evaluation=any(one.kind == "bson" for one in streams),
         images=images,
         streams=tuple(streams),
@@ -196,6 +198,9 @@ def _abandon(backup: str, catalogue: Catalogue, console: Console) -> None:
     """Remove what there is of a backup that failed; what cannot be removed now, `backup.prune` removes."""
     try:
         catalogue.abandon(backup)
+        if backup in catalogue.ids():
+            console.warn(f"backup {backup} is whole all the same: what failed came after it")
+            return
     except CotaiError as error:
         console.warn(f"what there is of {backup} stays for now ({error}); inv backup.prune removes it")
     console.warn(f"backup {backup} was not made: nothing of it is listed")

@@ -42,7 +42,6 @@ def keygen(*, output: str, passphrase: bool, settings: Settings, console: Consol
     identity = make_identity()
     recipient = str(identity.to_public())
     text = f"# created: {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n# public key: {recipient}\n{identity}\n".encode()
-    _require_free(path)
     _write(path, pyrage.passphrase.encrypt(text, _passphrase(console), armored=True) if passphrase else text)
     signer = fingerprint(signing_key(settings.secrets_folder / "backup"))
     key = Key(path, recipient, key_id(recipient), signer)
@@ -59,20 +58,16 @@ def _passphrase(console: Console) -> str:
     return first
 
 
-def _require_free(path: Path) -> None:
-    if path.exists():
-        cure = "Name another file: what it opens would be lost with it."
-        raise UsageError(f"--output {path}: that file is there already", cure=cure)
-    if not path.parent.is_dir():
-        raise UsageError(f"--output {path}: no such folder", cure=f"mkdir -p -m 700 {path.parent}")
-
-
 def _write(path: Path, content: bytes) -> None:
-    """Write a new file that nobody else can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a new file that nobody else can read; what an older one opens would be lost with it."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        cure = "Name a new file in a folder that is there."
+        raise UsageError(f"--output {path}: {error.strerror}", cure=cure) from error
 
 
 def _explain(key: Key, settings: Settings, console: Console) -> None:

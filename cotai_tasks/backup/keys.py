@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cotai_tasks.age import read_identities
+from cotai_tasks.age import key_id, public_texts, read_identities
 from cotai_tasks.errors import IdentityError
 
 if TYPE_CHECKING:
@@ -27,4 +27,11 @@ def open_identities(manifest: Manifest, named: str, *, settings: Settings, conso
             f"backup {manifest.id} is encrypted, and no identity is named",
             cure="--identity FILE, or BACKUP_IDENTITY in the env file; it is one of those that backup.keygen made.",
         )
-    return read_identities(settings.directory / path, lambda: console.password(f"Passphrase of {path}"))
+    found = read_identities(settings.directory / path, lambda: console.password(f"Passphrase of {path}"))
+    known = public_texts(found)
+    if len(known) == len(found) and not {*map(key_id, known)} & {*manifest.recipients}:
+        raise IdentityError(
+            f"backup {manifest.id} was not encrypted for the identity {path}",
+            cure="Name the --identity of one of its recipients.",
+        )
+    return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,15 @@ if TYPE_CHECKING:
 PIECE = 2**20
 """Bytes that are handed on at once: a switch between threads for fewer would cost more than they do."""
 
+_GRACE = 1.0
+"""Seconds that a stage has, after a cut, to come to its end by itself."""
+
 _ROOM = 4 * PIECE
 """Bytes that may wait between two threads."""
+
+_LARGE = 4 * PIECE
+_M_MMAP_THRESHOLD = -3
+"""As malloc.h of the GNU C library has it."""
 
 
 class Line:
@@ -88,10 +97,13 @@ class Line:
 
 
 @contextmanager
-def at_work(lines: Sequence[Line], *stages: Callable[[], None]) -> Iterator[None]:
+def at_work(
+    lines: Sequence[Line], *stages: Callable[[], None], free: Callable[[], object] = lambda: None
+) -> Iterator[None]:
     """Run stages in threads of their own beside the block; whatever fails, here or there, ends them all and is raised.
 
-    Leaving the block waits until every stage has come to its end.
+    Leaving the block waits until every stage has come to its end. `free` ends what a stage may wait for beside its
+    lines: it is called where one is still at work a moment after they were cut.
     """
 
     def run(stage: Callable[[], None]) -> None:
@@ -105,15 +117,31 @@ def at_work(lines: Sequence[Line], *stages: Callable[[], None]) -> Iterator[None
         for thread in threads:
             thread.start()
         yield
-        for thread in threads:
-            thread.join()
+        _await(threads)
     except BaseException as error:
         _cut(lines, error)
-        for thread in threads:
-            thread.join()
+        _await(threads, _GRACE)
+        if any(thread.is_alive() for thread in threads):
+            free()
+        _await(threads)
         raise
     if lines[0].error:
         raise lines[0].error
+
+
+def give_back_large_blocks() -> None:
+    """Ask the GNU C library to give memory back at once where a block was large.
+
+    Left to itself it soon keeps parts of 16 MiB in the heaps of several threads: 60 MiB more (measured with 2.36).
+    """
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+def _await(threads: Sequence[Thread], seconds: float | None = None) -> None:
+    end = None if seconds is None else time.monotonic() + seconds
+    for thread in threads:
+        thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
 
 def _cut(lines: Sequence[Line], error: BaseException) -> None:

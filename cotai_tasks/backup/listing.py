@@ -114,12 +114,19 @@ def _row(decision: Decision, now: datetime) -> tuple[str, ...]:
     return (
         entry.id,
         _age(entry, now),
-        ", ".join(manifest.components) + (" [yellow](evaluation)[/]" if manifest.evaluation else ""),
+        _components(manifest),
         size(manifest.stored_bytes),
         "yes" if manifest.encrypted else "[yellow]no[/]",
         "[red]damaged[/]" if entry.fault else _verified(entry, now),
         escape(why),
     )
+
+
+def _components(manifest: Manifest) -> str:
+    """Name what it holds, and what it is not: of a partial one the rest of the stack is missing."""
+    remarks = {"partial": not manifest.complete, "evaluation": manifest.evaluation}
+    said = [f" [yellow]({remark})[/]" for remark, holds in remarks.items() if holds]
+    return ", ".join(manifest.components) + "".join(said)
 
 
 def _verified(entry: Entry, now: datetime) -> str:
@@ -147,6 +154,7 @@ def _facts(decision: Decision, now: datetime) -> dict[str, object]:
         told |= {
             "started_at": manifest.started_at.isoformat(),
             "components": list(manifest.components),
+            "complete": manifest.complete,
             "plain_bytes": manifest.plain_bytes,
             "stored_bytes": manifest.stored_bytes,
             "encrypted": manifest.encrypted,
@@ -168,6 +176,7 @@ def _head(manifest: Manifest, signer: str, store: str) -> list[tuple[str, str]]:
         ("signed by", signer),
         ("made by", f"cotai-tasks {manifest.tool}"),
         *([("tag", escape(manifest.tag))] if manifest.tag else []),
+        *([] if manifest.complete else [("partial", f"holds {', '.join(manifest.components)} only")]),
         *([("evaluation", "holds data of the stand-in for MongoDB")] if manifest.evaluation else []),
     ]
     return rows + [(f"image of {name}", escape(image)) for name, image in manifest.images.items()]

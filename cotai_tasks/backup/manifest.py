@@ -73,6 +73,10 @@ class Manifest(_Record):
     recipients: tuple[str, ...] = ()
     """For whom: the ids of their keys, never the keys."""
     tag: str = ""
+    complete: bool = False
+    """Whether it holds every component that a backup holds where nothing else is asked for, as far as the stack has it.
+
+    Only such a one counts where a backup of the stack is wanted."""
     evaluation: bool = False
     """Whether it holds data of the stand-in for MongoDB."""
     images: dict[str, str] = Field(default_factory=dict)

@@ -140,22 +140,26 @@ class MongoDB:
 
     def revert(self, site: Site, backup: str) -> None:
         """Rename everything back."""
-        server = _server(site)
-        server.apply(revert_steps(server.collections(), backup))
+        if SERVICE in site.stack.services:
+            server = _server(site)
+            server.apply(revert_steps(server.collections(), backup))
 
     def unstage(self, site: Site, backup: str) -> None:
-        """Drop what was staged."""
-        server = _server(site)
-        server.apply(unstage_steps(server.collections(), backup))
+        """Drop what was staged; what waits in the middle of a swap is needed to undo that, and stays."""
+        if SERVICE in site.stack.services:
+            server = _server(site)
+            server.apply(unstage_steps(server.collections(), backup))
 
     def leftovers(self, site: Site) -> Leftovers:
-        """Read it from the collections' names; where there is no such service there is nothing."""
-        return leftovers(_server(site).collections()) if SERVICE in site.stack.services else Leftovers()
+        """Read it from the collections' names; of a server that does not run nothing is known."""
+        server = _running(site)
+        return leftovers(server.collections()) if server else Leftovers()
 
     def discard(self, site: Site, backup: str) -> None:
         """Drop what was replaced."""
-        server = _server(site)
-        server.apply(discard_steps(server.collections(), backup))
+        if SERVICE in site.stack.services:
+            server = _server(site)
+            server.apply(discard_steps(server.collections(), backup))
 
 
 class _WithFacts:
@@ -179,7 +183,13 @@ class _WithFacts:
         """Read the facts, written as JSON into the last BSON document."""
         self._piped.finish()
         text = b"".join(self._tail).rpartition(b"\2facts\0")[2]
-        facts: dict[str, Any] = json.loads(text[4:].rstrip(b"\0"))
+        try:
+            facts: dict[str, Any] = json.loads(text[4:].rstrip(b"\0"))
+        except ValueError as error:
+            raise BackupError(
+                "mongodb: the dump ends without the facts about itself",
+                cure="The image is of another version than this tool, or holds too many collections: inv build.offline",
+            ) from error
         return facts
 
 
@@ -228,11 +238,18 @@ def _loaded(site: Site, backup: str, stream: Stream, feed: Feed, *, keep: bool =
 
 def _server(site: Site) -> Server:
     """Give the live server."""
-    project = site.stack.project.name
-    found = [one.name for one in site.engine.containers(project) if one.service == SERVICE and one.state == "running"]
-    if not found:
-        raise BackupError(f"mongodb is not running in {project}", cure=f"inv deploy.{site.settings.environment}")
-    return open_server(site.engine, found[0])
+    server = _running(site)
+    if server is None:
+        cure = f"inv deploy.{site.settings.environment}"
+        raise BackupError(f"mongodb is not running in {site.stack.project.name}", cure=cure)
+    return server
+
+
+def _running(site: Site) -> Server | None:
+    """Give the live server, where it runs."""
+    found = site.engine.containers(site.stack.project.name)
+    names = [one.name for one in found if one.service == SERVICE and one.state == "running"]
+    return open_server(site.engine, names[0]) if names else None
 
 
 def _unprefixed(facts: Facts, backup: str) -> Facts:

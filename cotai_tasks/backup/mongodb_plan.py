@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cotai_tasks.backup.component import Difference, Leftovers
+from cotai_tasks.console import count
 
 Collections = Mapping[str, Mapping[str, str]]
 """By database and name: whether it is a `collection`, a `view` or a `timeseries`; the server's own left out."""
@@ -72,7 +73,9 @@ def revert_steps(found: Collections, backup: str) -> list[Step]:
 
 
 def unstage_steps(found: Collections, backup: str) -> list[Step]:
-    """Drop what is staged."""
+    """Drop what is staged; in the middle of a swap nothing, as what still waits then tells it from a finished one."""
+    if _marker(found, backup) or _named(found, _replaced_name(backup)):
+        return []
     return [Step("drop", database, staged_name(backup, name)) for database, name in staged(found, backup)]
 
 
@@ -120,9 +123,9 @@ def compare(expected: Facts, found: Facts, *, quiet: bool) -> list[Difference]:
 def compared(facts: Facts, *, quiet: bool) -> str:
     """Say what a comparison has looked at."""
     if not quiet:
-        return f"{len(facts)} collections and their indexes (not counted: they were written to during the dump)"
+        return f"{count(len(facts), 'collection')} and their indexes (not counted: they changed during the dump)"
     documents = sum(one.get("documents", 0) for one in facts.values())
-    return f"{len(facts)} collections, {documents:,} documents, content hashes, indexes"
+    return f"{count(len(facts), 'collection')}, {count(documents, 'document')}, content hashes, indexes"
 
 
 def _all(found: Collections) -> list[tuple[str, str]]:

@@ -63,15 +63,32 @@ END
 _MONGOSH = """
 options=directConnection=true
 [ ! -e /run/secrets/tls.pem ] || options="$options&tls=true&tlsCAFile=/run/secrets/ca.pem"
-HOME=/tmp JOB="$1" exec mongosh --quiet --norc "mongodb://127.0.0.1/admin?$options" --eval "$2"
+HOME=/tmp exec mongosh --quiet --norc "mongodb://127.0.0.1/admin?$options" --eval "$1"
+"""
+
+# A job can name more collections than a command line holds. It is the first line of the input; the rest is the leash.
+_JOB = """
+read -r job
+exec "$@" 4<<END
+$job
+END
+"""
+
+# The command itself takes its job as an argument: here it becomes one within the process, where no kernel counts.
+_COLLECTIONS = """
+import runpy, shutil, sys
+path = shutil.which("mongodb-collections")
+sys.argv = [path, open("/dev/fd/4").read()]
+runpy.run_path(path, run_name="__main__")
 """
 
 # What the evaluation image's mongodb-collections does; `moment` tells of the last write that was not the server's own.
 JOBS = """
 (() => {
-  const env = process.env, job = JSON.parse(env.JOB), admin = db.getSiblingDB("admin");
+  const env = process.env, read = (path) => require("fs").readFileSync(path, "utf8").trim();
+  const job = JSON.parse(read("/dev/fd/4")), admin = db.getSiblingDB("admin");
   const file = env.MONGO_INITDB_ROOT_PASSWORD_FILE;
-  const password = file ? require("fs").readFileSync(file, "utf8").trim() : env.MONGO_INITDB_ROOT_PASSWORD;
+  const password = file ? read(file) : env.MONGO_INITDB_ROOT_PASSWORD;
   if (env.MONGO_INITDB_ROOT_USERNAME) admin.auth(env.MONGO_INITDB_ROOT_USERNAME, password);
   const infos = (name) => db.getSiblingDB(name).getCollectionInfos().filter((one) => !one.name.startsWith("system."));
   const databases = () => admin.runCommand({ listDatabases: 1, nameOnly: true }).databases
@@ -191,12 +208,12 @@ class Server:
         return self.engine.pipe("exec", "--interactive", self.container, *command, what=what, patience=patience)
 
     def _ask(self, job: dict[str, Any]) -> Any:  # noqa: ANN401 - each job has an answer of its own
-        command = ["mongodb-collections", json.dumps(job)]
-        if self.kind == REAL:
-            command = ["sh", "-c", _MONGOSH, "mongosh", json.dumps(job), JOBS]
+        real = ["sh", "-c", _MONGOSH, "mongosh", JOBS]
+        command = real if self.kind == REAL else ["python3", "-c", _COLLECTIONS]
         # On a leash: what goes on after we have gone would meet whoever puts things right.
-        with self._pipe(SERVICE, leashed(command), _PATIENCE) as piped:
+        with self._pipe(SERVICE, ["sh", "-c", _JOB, "job", *leashed(command)], _PATIENCE) as piped:
             try:
+                piped.write(json.dumps(job).encode() + b"\n")
                 answer = b"".join(iter(piped.read, b""))
                 piped.finish()
             except EngineError as error:

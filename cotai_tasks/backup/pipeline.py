@@ -6,6 +6,7 @@ source → SHA-256 → zstd → age → parts of objects; and the same backwards
 from __future__ import annotations
 
 import hashlib
+import io
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, cast
 import pyrage  # type: ignore[import-untyped]
 import zstandard
 
-from cotai_tasks.backup.line import PIECE, Line, at_work
+from cotai_tasks.backup.line import PIECE, Line, at_work, give_back_large_blocks
 from cotai_tasks.backup.manifest import StoredObject, Stream
 from cotai_tasks.backup.store.base import PART, MissingError
 from cotai_tasks.errors import BackupError, IdentityError, IntegrityError
@@ -51,6 +52,7 @@ def store_stream(
     No object exists before the dump has ended well and is above its floor. Raises whatever failed: `EngineError` of the
     dump's command, `StoreError`, `BackupError` for a dump that gave too little.
     """
+    give_back_large_blocks()
     compressed, stored = Line(), Line()
     started = datetime.now(UTC)
     with _Objects(key, store) as objects:
@@ -58,6 +60,7 @@ def store_stream(
             (compressed, stored),
             partial(_encrypt, compressed, stored, recipients),
             partial(objects.fill, stored),
+            free=objects.abort,
         ):
             size, digest, facts = _dump(dump, compressed, level, lambda plain: progress(plain, stored.passed))
             ended = datetime.now(UTC)
@@ -90,10 +93,12 @@ def load_stream(
     """
     stored, compressed = Line(), Line()
     digest, size = hashlib.sha256(), 0
+    opened = ExitStack()
     with at_work(
         (stored, compressed),
-        partial(_fetch, stream, store, stored),
+        partial(_fetch, stream, store, stored, opened),
         partial(_decrypt, stored, compressed, stream, identities),
+        free=opened.close,
     ):
         try:
             for piece in _decompressed(compressed):
@@ -110,7 +115,7 @@ def load_stream(
 def hash_stream(stream: Stream, *, store: Store, progress: Progress) -> None:
     """Compare a stream's stored bytes with the manifest, without a key; `IntegrityError` where they differ."""
     done = 0
-    for piece in _stored(stream, store):
+    for piece in _stored(stream, store, ExitStack()):
         done += len(piece)
         progress(done, 0)
 
@@ -131,15 +136,22 @@ class _Objects:
         """Abort what was not completed."""
         self._begun.__exit__(*error)
 
+    def abort(self) -> None:
+        """Abort what was begun so far: whoever waits for the store there goes on."""
+        self._begun.close()
+
     def fill(self, line: Line) -> None:
         """Cut the bytes of a line into parts, and begin a next object where the store takes no more of them."""
-        for number, part in enumerate(_parts(line)):
+        number = 0
+        while part := _part(line):
             if number % self._store.max_parts == 0:
                 key = self._key(len(self._made) + 1)
                 self._made.append((key, self._begun.enter_context(self._store.upload(key)), _Sum()))
             _, upload, total = self._made[-1]
             upload.write(part)
             total.add(part)
+            number += 1
+            del part  # it need not be in memory while the next one is gathered
 
     def complete(self) -> tuple[StoredObject, ...]:
         """Make the objects, in their order."""
@@ -191,8 +203,9 @@ def _encrypt(plain: Line, stored: Line, recipients: Sequence[Recipient]) -> None
         return
     try:
         pyrage.encrypt_io(plain, stored, recipients)
-    except pyrage.EncryptError as error:
-        raise plain.error or stored.error or BackupError(f"age cannot encrypt: {error}") from error
+    except pyrage.EncryptError as error:  # where it is because a line was cut, that came first and counts
+        cure = "Try each --recipient alone: one of them may be of a kind that goes with no other."
+        raise BackupError(f"age cannot encrypt: {error}", cure=cure) from error
     stored.close()
 
 
@@ -202,9 +215,7 @@ def _decrypt(stored: Line, plain: Line, stream: Stream, identities: Sequence[Ide
         return
     try:
         pyrage.decrypt_io(stored, plain, identities)
-    except (pyrage.DecryptError, OSError) as error:
-        if cut := stored.error or plain.error:
-            raise cut from error
+    except (pyrage.DecryptError, OSError) as error:  # where it is because a line was cut, that came first and counts
         if str(error) == "No matching keys found":
             raise IdentityError(
                 f"{stream.name}: it was not encrypted for this identity",
@@ -220,32 +231,30 @@ def _pass(one: Line, other: Line) -> None:
     other.close()
 
 
-def _parts(line: Line) -> Iterator[bytes]:
-    """Give a line's bytes in parts, all of the same size but the last."""
-    held: list[bytes] = []
-    missing = PART
-    while piece := line.read(missing):
-        held.append(piece)
-        missing -= len(piece)
-        if not missing:
-            part, held, missing = b"".join(held), [], PART
-            yield part
-    if held:
-        yield b"".join(held)
+def _part(line: Line) -> bytes:
+    """Give the next part of a line's bytes, all of the same size but the last; nothing at the end."""
+    part = io.BytesIO()  # which gives its bytes away without a copy
+    while (missing := PART - part.tell()) and (piece := line.read(missing)):
+        part.write(piece)
+    return part.getvalue()
 
 
-def _fetch(stream: Stream, store: Store, line: Line) -> None:
-    for piece in _stored(stream, store):
+def _fetch(stream: Stream, store: Store, line: Line, opened: ExitStack) -> None:
+    for piece in _stored(stream, store, opened):
         line.write(piece)
     line.close()
 
 
-def _stored(stream: Stream, store: Store) -> Iterator[bytes]:
-    """Give the stored bytes of a stream, object by object, and compare each with the manifest."""
+def _stored(stream: Stream, store: Store, opened: ExitStack) -> Iterator[bytes]:
+    """Give the stored bytes of a stream, object by object, and compare each with the manifest.
+
+    `opened` has the object that is being read: whoever closes it ends that.
+    """
     for one in stream.objects:
         total = _Sum()
         try:
-            with store.open(one.key) as reader:
+            with opened:
+                reader = opened.enter_context(store.open(one.key))
                 while total.size <= one.bytes and (piece := reader.read(PIECE)):
                     total.add(piece)
                     yield piece

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cotai_tasks.backup.component import Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.postgres_dump import dump_database, dump_roles, stream_name
+from cotai_tasks.backup.postgres_dump import dump_database, dump_roles, read_settings, stream_name
 from cotai_tasks.backup.postgres_facts import CONTENT, HAS_ROWS, OVERVIEW, differences, read_facts, rows, whole
 from cotai_tasks.backup.postgres_roles import missing_roles, read_roles, role_differences
 from cotai_tasks.backup.postgres_server import (
@@ -23,14 +23,18 @@ from cotai_tasks.backup.postgres_server import (
 )
 from cotai_tasks.backup.postgres_swap import await_renames, beside, name_beside, placing, rename, returning
 from cotai_tasks.backup.scratch import scratch
+from cotai_tasks.console import count
 from cotai_tasks.errors import BackupError, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cotai_tasks.backup.component import Difference, Feed, Site
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.backup.postgres_facts import Facts
+
+    Settings = dict[str, list[str]]
+    """Statements by the database's name."""
 
 # What is lost when the host crashes is no loss here, and nothing is replicated.
 SCRATCH = (
@@ -98,11 +102,13 @@ class Postgres:
         with scratch(site, SERVICE, backup, probe=ANSWERS, command=command, environ=trust, keep=keep) as name:
             server = Server(site.engine, name)
             found: list[Difference] = []
+            settings: Settings = {}
             for stream in _roles_first(streams):
                 if stream.kind == "pg_globals":
-                    found += _load_roles(server, stream, feed)
+                    settings = _load_roles(server, stream, feed)
+                    found += role_differences(stream.facts["roles"], read_roles(server))
                 else:
-                    found += _load(server, stream, stream.facts["database"], feed)
+                    found += _load(server, stream, stream.facts["database"], settings, feed)
             yield Rehearsal(tuple(found), compared(streams), (name,), (f"docker exec -it {name} psql -U postgres -l",))
 
     def is_empty(self, site: Site) -> bool:
@@ -122,13 +128,15 @@ class Postgres:
         server = live(site)
         self.unstage(site, backup)
         found: list[Difference] = []
+        settings: Settings = {}
         for stream in _roles_first(streams):
             if stream.kind == "pg_globals":
+                settings = _settings(stream, feed)
                 made = missing_roles(stream.facts["roles"], read_roles(server))
                 server.do(";\n".join([*made, ""]), what="making roles")
                 continue
             staged = name_beside(stream.facts["database"], "restore", backup)
-            found += _load(server, stream, staged, feed)
+            found += _load(server, stream, staged, settings, feed)
             server.do("ANALYZE;", staged, what=f"analyzing {staged}")
         return found
 
@@ -177,26 +185,38 @@ def major_here(site: Site) -> int:
 def compared(streams: Sequence[Stream]) -> str:
     """Say what a restore is compared by."""
     facts = [one.facts for one in streams if "tables" in one.facts]
-    tables, count = sum(len(one["tables"]) for one in facts), sum(map(rows, facts))
-    return f"{len(facts)} databases, {tables} tables, {count:,} rows, content hashes, roles"
+    tables, held = sum(len(one["tables"]) for one in facts), sum(map(rows, facts))
+    return f"{count(len(facts), 'database')}, {count(tables, 'table')}, {count(held, 'row')}, content hashes, roles"
 
 
 def _roles_first(streams: Sequence[Stream]) -> list[Stream]:
     return sorted(streams, key=lambda one: one.kind != "pg_globals")
 
 
-def _load_roles(server: Server, stream: Stream, feed: Feed) -> list[Difference]:
+def _settings(stream: Stream, feed: Feed, write: Callable[[bytes], object] = len) -> Settings:
+    """Give the settings of the databases, which stand at the end of the dumped roles."""
+    pieces: list[bytes] = []
+
+    def keep(piece: bytes) -> None:
+        write(piece)
+        pieces.append(piece)
+
+    feed(stream, keep)
+    return read_settings(b"".join(pieces))
+
+
+def _load_roles(server: Server, stream: Stream, feed: Feed) -> Settings:
     """Make the roles; the one that is there already is refused, so it is by the result that an error shows."""
     command = server.tool("psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--file=-")
     with server.pipe(command, "loading the roles") as loading:
-        feed(stream, loading.write)
+        settings = _settings(stream, feed, loading.write)
         loading.finish()
-    return [*role_differences(stream.facts["roles"], read_roles(server))]
+    return settings
 
 
-def _load(server: Server, stream: Stream, database: str, feed: Feed) -> list[Difference]:
+def _load(server: Server, stream: Stream, database: str, settings: Settings, feed: Feed) -> list[Difference]:
     """Make a database as the dumped one was, fill it, and compare."""
-    made = ";\n".join([*stream.facts["create"], ""])
+    made = ";\n".join([*stream.facts["create"], *settings.get(stream.facts["database"], ()), ""])
     server.do(made, MAINTENANCE, f"--set=database={database}", what=f"making database {database}")
     command = server.tool("pg_restore", "--exit-on-error", "--no-tablespaces", database=database)
     with server.pipe(command, f"pg_restore of {database}") as loading:

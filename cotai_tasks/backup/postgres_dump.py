@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from cotai_tasks.backup.postgres_facts import (
     LOCKED,
     LOCKS,
     OVERVIEW,
+    SETTINGS,
     SNAPSHOT,
     read_facts,
     whole,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 _LOCK_PATIENCE = "60s"
 """What holds a table longer, a migration, ends the backup."""
 
+_SETTINGS = "\n-- settings of the databases: "
+"""Before them, on a line of its own: no value can hold it, for JSON writes the end of a line otherwise."""
+
 _TRIES = 20
 """How often somebody may come between the dump and its facts: he would have to come in the same few milliseconds."""
 
@@ -45,15 +50,19 @@ def stream_name(database: str) -> str:
     return f"postgres-{plain}-{hashlib.sha256(database.encode()).hexdigest()[:8]}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Roles:
-    """The bytes of pg_dumpall."""
+    """The bytes of pg_dumpall, and after them the databases' settings in a remark."""
 
     dump: Piped
     facts: dict[str, Any]
+    last: bytes
 
     def read(self, size: int = 2**20) -> bytes:
-        return self.dump.read(size)
+        if given := self.dump.read(size):
+            return given
+        given, self.last = self.last[:size], self.last[size:]
+        return given
 
     def finish(self) -> dict[str, Any]:
         self.dump.finish()
@@ -69,9 +78,21 @@ def dump_roles(server: Server) -> Iterator[_Roles]:
     """
     version = int(server.ask("SHOW server_version_num"))
     facts = {"server_version_num": version, "roles": read_roles(server)}
+    settings = write_settings(json.loads(server.ask(SETTINGS)))
     command = server.tool("pg_dumpall", "--globals-only", "--no-role-passwords", "--no-tablespaces")
     with server.leashed(command, "pg_dumpall") as dump:
-        yield _Roles(dump, facts)
+        yield _Roles(dump, facts, settings)
+
+
+def write_settings(statements: dict[str, list[str]]) -> bytes:
+    """Give the statements of each database as a line that psql reads over: the databases are not there yet."""
+    return f"{_SETTINGS}{json.dumps(statements)}\n".encode()
+
+
+def read_settings(dumped: bytes) -> dict[str, list[str]]:
+    """Give them back from the end of the dumped roles."""
+    told: dict[str, list[str]] = json.loads(dumped.rpartition(_SETTINGS.encode())[2])
+    return told
 
 
 @dataclass

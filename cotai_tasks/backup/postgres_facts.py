@@ -23,6 +23,9 @@ LOCKED = "locked"
 
 DUMPER = "cotai-dump-"
 
+HASHED = 20
+"""The least rows of which a hash is a fact."""
+
 _END = "end"
 _OF_THE_SESSION = (SNAPSHOT, BACKEND, LOCKED)
 
@@ -72,14 +75,21 @@ UNION ALL SELECT 5, format('GRANT %s ON DATABASE :"database" TO %s%s', privilege
         CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
         CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM this, aclexplode(datacl) WHERE grantee <> datdba
-UNION ALL SELECT 6, concat('ALTER ',
+"""
+
+# The settings of databases. Their values may be secrets (`ALTER DATABASE … SET app.key`), and facts are read by whoever
+# reads the store: so of these statements only the names are facts, and they themselves go into the dump of the roles.
+SETTINGS = """
+SELECT coalesce(json_object_agg(datname, made), '{}') FROM (
+    SELECT datname, json_agg(concat('ALTER ',
         CASE WHEN setrole = 0 THEN '' ELSE format('ROLE %I IN ', pg_get_userbyid(setrole)) END,
         'DATABASE :"database" SET ', quote_ident(split_part(setting, '=', 1)), ' TO ',
         CASE WHEN lower(split_part(setting, '=', 1)) IN ('search_path', 'temp_tablespaces', 'session_preload_libraries',
             'local_preload_libraries') THEN substr(setting, strpos(setting, '=') + 1)
-            ELSE quote_literal(substr(setting, strpos(setting, '=') + 1)) END)
-    FROM this JOIN pg_db_role_setting ON setdatabase = oid, unnest(setconfig) AS setting
-"""
+            ELSE quote_literal(substr(setting, strpos(setting, '=') + 1)) END) ORDER BY setrole, setting) AS made
+    FROM pg_database AS d JOIN pg_db_role_setting ON setdatabase = d.oid, unnest(setconfig) AS setting GROUP BY datname
+) AS one"""
+"""Asks for the statements that give each database its settings, by its name."""
 
 _DATABASE = f"""
 WITH this AS (SELECT *, pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = current_database()),
@@ -93,6 +103,9 @@ SELECT json_build_object(
     'lsn', pg_current_wal_lsn(),
     'preload', current_setting('shared_preload_libraries'),
     'create', (SELECT json_agg(statement ORDER BY place, statement) FROM ({_CREATE}) AS made),
+    'settings', (SELECT coalesce(json_object_agg(concat(pg_get_userbyid(nullif(setrole, 0)) || ': ',
+            split_part(setting, '=', 1)), 'set'), '{{}}')
+        FROM this JOIN pg_db_role_setting ON setdatabase = oid, unnest(setconfig) AS setting),
     'extensions', (SELECT coalesce(json_object_agg(extname, extversion), '{{}}') FROM pg_extension),
     'sequences', (SELECT coalesce(json_object_agg(format('%I.%I', nspname, relname),
             json_build_object('last', pg_sequence_last_value(oid), 'step', seqincrement)), '{{}}')
@@ -113,10 +126,12 @@ SELECT json_build_object(
 
 # A line to a table: its rows, and a sum over a hash of each, whatever their order. The columns go by their names, which
 # a restore of an inherited table may order otherwise. Binary ones are hashed as they are: as text they are twice as
-# large, several times over in the server's memory.
+# large, several times over in the server's memory. Over few rows there is none: whoever reads the manifest could try
+# what is in them until it fits.
 _TABLES = rf"""
 SELECT format('SELECT json_build_object(''table'', %L, ''rows'', count(*), '
-        '''hash'', coalesce(sum(hashtextextended(ROW(%s)::text COLLATE "C", 0)), 0)::text) FROM ONLY %I.%I AS t',
+        '''hash'', CASE WHEN count(*) >= {HASHED} THEN '
+        'sum(hashtextextended(ROW(%s)::text COLLATE "C", 0))::text END) FROM ONLY %I.%I AS t',
     format('%I.%I', nspname, relname), (
         SELECT string_agg(format(CASE atttypid WHEN 'bytea'::regtype THEN 'md5(t.%I)' ELSE 't.%I' END, attname),
             ', ' ORDER BY attname COLLATE "C")
@@ -126,15 +141,16 @@ FROM {_RELATIONS} WHERE c.relkind = 'r' ORDER BY nspname, relname \gexec
 """  # noqa: S608 - the parts are this module's own
 
 # A large object is read whole to be hashed: of a very large one the size must do.
-_LARGE_OBJECTS = """
+_LARGE_OBJECTS = f"""
 SELECT json_build_object('large_objects', json_build_object('rows', count(*), 'hash',
-    coalesce(sum(hashtextextended(concat_ws(' ', m.oid, bytes, CASE WHEN bytes < 2^25 THEN md5(lo_get(m.oid)) END), 0)),
-        0)::text))
+    CASE WHEN count(*) >= {HASHED} THEN
+    sum(hashtextextended(concat_ws(' ', m.oid, bytes, CASE WHEN bytes < 2^25 THEN md5(lo_get(m.oid)) END), 0))::text
+    END))
 FROM pg_largeobject_metadata AS m LEFT JOIN LATERAL (
     SELECT pageno * 2048::bigint + length(data) AS bytes FROM pg_largeobject WHERE loid = m.oid
     ORDER BY pageno DESC LIMIT 1
 ) AS size ON true;
-"""
+"""  # noqa: S608 - the parts are this module's own
 
 _MIGRATED = "'alembic_version', 'django_migrations', 'django_content_type', 'auth_permission'"
 """Tables that migrations fill by themselves."""
@@ -212,6 +228,7 @@ def differences(expected: Facts, found: Facts) -> list[Difference]:
         *_pairs("materialized view", expected["materialized_views"], found["materialized_views"], _populated),
         *_pairs("number of", expected["objects"], found["objects"], str),
         ("large objects", _content(expected["large_objects"]), _content(found["large_objects"])),
+        *_pairs("setting", expected["settings"], found["settings"], str),
         *_pairs("extension", dict.fromkeys(expected["extensions"], ""), dict.fromkeys(found["extensions"], ""), _there),
         *(pair for pair in _behind(expected["sequences"], found["sequences"])),
     ]
@@ -233,7 +250,8 @@ def _pairs(what: str, expected: Facts, found: Facts, say: Callable[[Any], str]) 
 
 
 def _content(one: Facts) -> str:
-    return f"{one['rows']} rows (content {int(one['hash']) % 2**64:016x})"
+    content = f" (content {int(one['hash']) % 2**64:016x})" if one["hash"] is not None else ""
+    return f"{one['rows']} rows{content}"
 
 
 def _populated(populated: bool) -> str:  # noqa: FBT001 - a fact

@@ -14,6 +14,7 @@ from cotai_tasks.backup.postgres import ANSWERS, Postgres, facts_of, major_here
 from cotai_tasks.backup.postgres_facts import rows
 from cotai_tasks.backup.postgres_server import SERVICE, Server, live
 from cotai_tasks.backup.scratch import await_answer, scratch
+from cotai_tasks.console import count
 from cotai_tasks.errors import BackupError, Finding, UsageError
 
 if TYPE_CHECKING:
@@ -82,8 +83,9 @@ class PostgresPhysical:
             site.engine.command("exec", name, "sh", "-c", _CHECK)
             await_answer(site.engine, name, ANSWERS)
             found = [facts_of(server, database) for database in server.databases()]
-            tables, count = sum(len(one["tables"]) for one in found), sum(map(rows, found))
-            compared = f"checksums of all files; {len(found)} databases, {tables} tables, {count:,} rows can be read"
+            tables, held = sum(len(one["tables"]) for one in found), sum(map(rows, found))
+            told = f"{count(len(found), 'database')}, {count(tables, 'table')}, {count(held, 'row')}"
+            compared = f"checksums of all files; {told} can be read"
             yield Rehearsal((), compared, (name,), (f"docker exec -it {name} psql -U postgres -l",))
 
     def is_empty(self, site: Site) -> bool:

@@ -21,7 +21,7 @@ SELECT json_object_agg(rolname, json_build_object(
         CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
         CASE WHEN rolcreatedb THEN 'CREATEDB' END, CASE WHEN rolreplication THEN 'REPLICATION' END,
         CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, format('CONNECTION LIMIT %s', rolconnlimit)),
-    'settings', coalesce(rolconfig, '{}'),
+    'settings', ARRAY(SELECT split_part(setting, '=', 1) FROM unnest(rolconfig) AS setting ORDER BY 1),
     'member_of', (SELECT coalesce(json_object_agg(role, options ORDER BY role), '{}') FROM (
         SELECT pg_get_userbyid(roleid) AS role, format('ADMIN %s, INHERIT %s, SET %s',
             bool_or(admin_option)::text, bool_or(inherit_option)::text, bool_or(set_option)::text) AS options
@@ -31,7 +31,10 @@ FROM pg_roles AS r WHERE rolname !~ '^pg_'
 
 
 def read_roles(server: Server) -> Roles:
-    """Ask a server for its roles, less those that every server has; of passwords nothing."""
+    """Ask a server for its roles, less those that every server has.
+
+    Of passwords it tells nothing, and of settings the names alone: a value may be a secret as well.
+    """
     told: Roles = json.loads(server.ask(_ROLES))
     return told
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cotai_tasks.engine import leashed
-from cotai_tasks.errors import BackupError
+from cotai_tasks.errors import BackupError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +24,12 @@ MAINTENANCE = "postgres"
 LONG = 6 * 3600.0
 """Seconds of silence that are no fault: a large table is read, or an index made, without a word."""
 
+_SOON = 120.0
+"""Seconds in which a question is answered, if the server is not stopped or without a disk."""
+
+_CONNECT = "30"
+"""Seconds for a connection."""
+
 # Through the socket the superuser comes in by what the operating system says of him: development trusts everybody
 # there, production asks whether he is the server's own user. Production also ends long statements; these may be long.
 _LOGIN = ["--username=postgres", "--no-password"]
@@ -33,6 +39,8 @@ _OPTIONS = (
 )
 _PSQL = ["psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=VERBOSITY=terse", *_LOGIN]
 STRICT = "--set=ON_ERROR_STOP=1"
+_TIMED_OUT = ("timeout: sending signal", "failed: timeout expired")
+"""What timeout says when it ends psql, and psql where it cannot connect in time."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,19 @@ class Server:
     container: str
 
     def ask(self, statement: str, database: str = MAINTENANCE) -> str:
-        """Give what one statement answers, bare."""
-        psql = [*_PSQL, STRICT, conninfo(database), "--command", statement]
-        return self.engine.command("exec", *self._inside(psql)).strip()
+        """Give what one statement answers, bare; raise `BackupError` where the server is silent."""
+        # What changes something may wait for a checkpoint.
+        patience = _SOON if statement.lstrip().startswith(("SELECT", "SHOW")) else LONG
+        limit = ["timeout", "--verbose", "--kill-after=10", f"{patience:.0f}"]
+        psql = [*limit, *_PSQL, STRICT, conninfo(database), "--command", statement]
+        try:
+            return self.engine.command("exec", *self._inside(psql)).strip()
+        except EngineError as error:
+            if not any(words in error.evidence for words in _TIMED_OUT):
+                raise
+            cure = "It runs and says nothing: look at its processes, its disk, and its log."
+            fault = f"{SERVICE} does not answer ({self.container})"
+            raise BackupError(fault, cure=cure, evidence=error.evidence) from error
 
     def session(self, database: str, *flags: str, what: str) -> Piped:
         """Begin psql: it runs what it is written, one statement after the other, and ends with its input."""
@@ -78,7 +96,7 @@ class Server:
         return {name: state for name, state in json.loads(told).items() if name != MAINTENANCE}
 
     def _inside(self, command: Sequence[str]) -> list[str]:
-        said = {"PGOPTIONS": _OPTIONS, "PGAPPNAME": "cotai-backup", "LC_ALL": "C"}
+        said = {"PGOPTIONS": _OPTIONS, "PGAPPNAME": "cotai-backup", "LC_ALL": "C", "PGCONNECT_TIMEOUT": _CONNECT}
         return [
             *(part for key, value in said.items() for part in ("--env", f"{key}={value}")),
             self.container,

@@ -11,7 +11,7 @@ from rich.markup import escape
 from cotai_tasks.backup.catalogue import open_catalogue
 from cotai_tasks.backup.retention import plan, read_keep
 from cotai_tasks.console import duration, size
-from cotai_tasks.errors import UsageError
+from cotai_tasks.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +43,6 @@ class Pruned:
 
 def prune(
     *,
-    keep: str = "",
     store: str = "",
     signer: str = "",
     yes: bool = False,
@@ -52,13 +51,15 @@ def prune(
     settings: Settings,
     console: Console,
 ) -> Pruned:
-    """Show what BACKUP_KEEP, or `keep`, decides on each backup; after a question remove what it does not keep.
+    """Show what BACKUP_KEEP decides on each backup; after a question remove what it does not keep.
 
     It may run beside another prune and beside backups that are being made. Interrupted, it leaves nothing that would be
     listed, and the next prune goes on.
     """
+    if as_json and not (yes or dry_run):  # the question would be of a table that nobody has seen
+        raise RefusedError("--json shows no table, and removes nothing unseen", cure="Add --yes, or --dry-run to look.")
     catalogue = open_catalogue(store, signer, settings=settings)
-    rules = read_keep(keep or settings.variables.BACKUP_KEEP)
+    rules = read_keep(settings.variables.BACKUP_KEEP)
     now = datetime.now(UTC)
     decisions = _decide(catalogue, rules, settings, now)
     left = _removable(catalogue.leftovers(now - ABANDONED), catalogue, console)

@@ -26,6 +26,9 @@ _IDENTITY = """\
     IDENTITY=identity.txt        # the private key of one of: {recipients}
 """
 
+_LEFT_OUT = "--nsExclude='admin.system.*' --nsExclude='*.before_20*Z-*' --nsExclude='*.restore_20*Z-*'"
+"""Users and roles, which would stand in those of the new server's place, and what earlier restores had kept."""
+
 
 def recovery_sheet(manifest: Manifest) -> str:
     """Write the commands that bring a backup back on a host that has nothing of ours."""
@@ -74,7 +77,7 @@ def _commands(stream: Stream, opened: str) -> list[str]:
             return [f"mkdir -m 700 {name} && {opened} | tar -x -C {name}", f"pg_verifybackup -n {name}", start]
         case "mongodump":
             replay = " --oplogReplay" if stream.facts.get("replica_set") else ""
-            return [f"{opened} | mongorestore --archive{replay}"]
+            return [f"{opened} | mongorestore --archive{replay} {_LEFT_OUT}"]
         case "bson":
             return ["# of the image for evaluation: its own mongodb-restore reads it", f"{opened} > {name}.bson"]
         case "rdb":

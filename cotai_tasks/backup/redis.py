@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _FLOOR = 80
 _PATIENCE = 300.0
 """Seconds that the server has to read its files and become healthy."""
 _FOLDER = "/volume"
+_MARK = 40
+_IS_MARK = re.compile(rb"[0-9a-f]{40}")
+"""How no dump ends: nine bytes before its end stands one that is no digit."""
 
 
 @dataclass(frozen=True)
@@ -136,16 +140,25 @@ class Redis:
         _places(site).discard(backup)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Observed:
-    """A dump, of which the server is asked before and after."""
+    """A dump, of which the server is asked before and after.
+
+    redis-cli knows the end of a dump by forty random digits that follow it, and passes them on, too.
+    """
 
     piped: Piped
     server: Server
     before: Info
+    held: bytes = b""
 
     def read(self, size: int = 2**20, /) -> bytes:
-        return self.piped.read(size)
+        while piece := self.piped.read(size):
+            given, self.held = (self.held + piece)[:-_MARK], (self.held + piece)[-_MARK:]
+            if given:
+                return given
+        given, self.held = self.held, b""
+        return b"" if _IS_MARK.fullmatch(given) else given
 
     def finish(self) -> Mapping[str, Any]:
         self.piped.finish()

@@ -46,6 +46,14 @@ touch /tmp/gone
 exec sleep infinity
 """
 _TAKE = "cat >/data/dump.rdb"
+_REFUSED = "redis-check-rdb refuses it"
+# It ends by 1 for damage alone; what keeps it from its work (no memory, no container) says nothing of the dump.
+_CHECK = f"""
+redis-check-rdb "$1" >&2
+code=$?
+[ $code -ne 1 ] || echo '{_REFUSED}' >&2
+exit $code
+"""
 _ANSWERS = ("redis-cli", "-e", "ping")
 _DATABASES = "1024"
 """More than anybody configures: a server with fewer databases than the dump refuses it."""
@@ -174,13 +182,16 @@ def loaded(
     names = (*("--appenddirname", files.appenddirname), *("--appendfilename", files.appendfilename)) if files else ()
     options = ("--dir", "/data", "--save", "", "--appendonly", "no", "--databases", _DATABASES, *names)
     command = ["sh", "-c", _SERVE, "serve", "redis-server", *options]
-    with scratch(site, SERVICE, backup, probe=["true"], command=command, keep=keep) as name:
+    with scratch(site, SERVICE, backup, probe=["true"], command=command, keep=keep, staging=bool(files)) as name:
         with site.engine.pipe("exec", "--interactive", name, "sh", "-c", _TAKE, what="taking the dump") as taking:
             feed(stream, taking.write)
             taking.finish()
         try:
-            site.engine.command("exec", name, "redis-check-rdb", "/data/dump.rdb")
+            site.engine.command("exec", name, "sh", "-c", _CHECK, "check", "/data/dump.rdb")
         except EngineError as error:
+            if not error.evidence.endswith(_REFUSED):
+                cure = "It says nothing of the dump: give the engine memory and disk, and repeat."
+                raise BackupError(f"{stream.name} could not be checked", cure=cure, evidence=error.evidence) from error
             raise IntegrityError(f"{stream.name} is no whole dump of Redis", evidence=error.evidence) from error
         site.engine.command("exec", name, "touch", "/tmp/loaded")  # noqa: S108 - within that container
         await_answer(site.engine, name, _ANSWERS)

@@ -15,8 +15,8 @@ from cotai_tasks.backup.metrics import record_drill
 from cotai_tasks.backup.pipeline import load_stream
 from cotai_tasks.backup.verification import Verification
 from cotai_tasks.console import duration
-from cotai_tasks.errors import Finding, IntegrityError, UsageError
-from cotai_tasks.stack import open_stack
+from cotai_tasks.errors import Finding, IntegrityError, PreflightError, UsageError
+from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,12 +78,12 @@ def rehearse_backup(
 ) -> Outcome:
     """Load components of a backup into scratch containers and compare; `keep` leaves them running.
 
-    Raises `IntegrityError` for a component that cannot be loaded here at all.
+    Raises `PreflightError` where a component cannot be loaded here at all, which says nothing about the backup.
     """
     parts = all_components(encrypted=manifest.encrypted)
     unfit = [finding for name in components for finding in parts[name].unfit(site, manifest.of(name))]
     if unfit:
-        raise IntegrityError(f"backup {manifest.id} cannot be loaded here", findings=unfit)
+        raise PreflightError(f"backup {manifest.id} cannot be loaded here", findings=unfit)
     feed = make_feed(store, identities, console)
     begun = time.monotonic()
     done = []
@@ -119,14 +119,15 @@ def drill(
     begun = time.monotonic()
     console.say(f"drill of backup {manifest.id}: {', '.join(manifest.components)}")
     try:
-        outcome = rehearse_backup(
-            manifest,
-            manifest.components,
-            store=catalogue.store,
-            identities=identities,
-            site=site,
-            console=console,
-        )
+        with stack_lock(site.stack, engine, "backup.drill", "backup"):
+            outcome = rehearse_backup(
+                manifest,
+                manifest.components,
+                store=catalogue.store,
+                identities=identities,
+                site=site,
+                console=console,
+            )
         findings = [str(one) for one in outcome.differences]
     except IntegrityError as error:
         findings = [str(one) for one in error.findings] or [str(error)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -13,15 +12,21 @@ from cotai_tasks.backup.catalogue import open_catalogue
 from cotai_tasks.backup.component import Site
 from cotai_tasks.backup.components import all_components
 from cotai_tasks.backup.keys import open_identities
+from cotai_tasks.backup.live import (
+    both_locks,
+    clear_staged,
+    discard_replaced,
+    half_done,
+    put_back,
+    replace,
+    survey,
+)
 from cotai_tasks.backup.rehearse import Outcome, choose, make_feed, rehearse_backup, require_equal
-from cotai_tasks.backup.scratch import drop_scratch
 from cotai_tasks.console import duration, size
 from cotai_tasks.errors import (
     Finding,
-    IntegrityError,
     PreflightError,
     RefusedError,
-    UnhealthyError,
     UsageError,
     nearest,
 )
@@ -29,9 +34,9 @@ from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from cotai_tasks.backup.component import Component, Difference, Feed
+    from cotai_tasks.backup.component import Component, Leftovers
     from cotai_tasks.backup.manifest import Manifest
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
@@ -40,8 +45,6 @@ if TYPE_CHECKING:
 Target = Literal["scratch", "new", "live"]
 _HEADROOM = 1.3
 """Free disk that a restore wants, as a multiple of the dump: indexes are made anew, and the old data stays."""
-_PATIENCE = 300.0
-"""Seconds for the services to become healthy again."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,13 @@ def restore(  # noqa: PLR0913 - a flag each
     if into == "live":
         question = f"Replace {', '.join(names)} of {site.stack.project.name} by what they were then?"
         console.confirm_name(question, site.stack.project.name, yes=yes)
-    with ExitStack() as locks:
-        for name in ("lock", "backup"):
-            locks.enter_context(stack_lock(site.stack, engine, "backup.restore", name))
-        tidy(site, console)
+    with both_locks(site, "backup.restore"):
+        clear_staged(survey(site), site)
         stopped_for = replace(parts, manifest, feed, site, console)
-        if into == "new":  # what was replaced was empty
-            for one in parts.values():
-                one.discard(site, manifest.id)
+        if into == "new":  # what was replaced was empty; of files one never knows
+            for name, one in parts.items():
+                if name != "config":
+                    one.discard(site, manifest.id)
     return Restored(manifest.id, into, names, time.monotonic() - begun, stopped_for)
 
 
@@ -138,142 +140,17 @@ def show_restored(done: Restored | None, *, as_json: bool, console: Console) -> 
 def discard(
     *, backup: str = "", yes: bool = False, dry_run: bool = False, settings: Settings, engine: Engine, console: Console
 ) -> tuple[str, ...]:
-    """Remove scratch containers, undo interrupted restores, and remove for good what `backup` replaced."""
+    """Remove what restores left: scratch containers, what was staged, and for good what `backup` replaced."""
     site = Site(open_stack(settings, engine), settings, engine)
-    found = {one.name: one.leftovers(site) for one in all_components().values()}
-    replaced = sorted({known for left in found.values() for known in left.replaced})
-    if backup and not any(one.startswith(backup) for one in replaced):
-        known = nearest(backup, replaced) if replaced else "No restore left any."
-        raise UsageError(f"nothing that backup {backup} replaced is kept", cure=known)
-    chosen = tuple(one for one in replaced if backup and one.startswith(backup))
-    if dry_run:
-        console.say(f"would remove scratch containers and {', '.join(chosen) or 'nothing else'}")
-        return chosen
-    if chosen:
-        console.confirm(f"Remove for good the data that {', '.join(chosen)} replaced?", yes=yes)
-    with stack_lock(site.stack, engine, "backup.discard", "backup"):
-        dropped = drop_scratch(site)
-        tidy(site, console)
-        for one in all_components().values():
-            for each in chosen:
-                one.discard(site, each)
-    gone = [*dropped, *(f"the data that {one} replaced" for one in chosen)]
-    console.done(f"removed {', '.join(gone)}" if gone else "nothing to do")
-    kept = [one for one in replaced if one not in chosen]
-    if kept:
-        console.say(f"kept: the data that {', '.join(kept)} replaced (inv backup.discard --id …)")
-    return chosen
+    return discard_replaced(backup, site, console, yes=yes, dry_run=dry_run)
 
 
 def undo(
-    *, backup: str, yes: bool = False, dry_run: bool = False, settings: Settings, engine: Engine, console: Console
-) -> None:
-    """Put the data back that the restore of a backup replaced; what was written since then is lost."""
+    *, backup: str = "", yes: bool = False, dry_run: bool = False, settings: Settings, engine: Engine, console: Console
+) -> str:
+    """Put the data back that a restore replaced, or was replacing when it was interrupted; newer data is lost."""
     site = Site(open_stack(settings, engine), settings, engine)
-    parts = {name: one for name, one in all_components().items() if backup in one.leftovers(site).replaced}
-    if not parts:
-        raise UsageError(
-            f"nothing that backup {backup or '(none named)'} replaced is kept", cure="--id names it whole."
-        )
-    users = frozenset().union(*(one.users(site, ()) for one in parts.values()))
-    if dry_run:
-        console.say(f"would put back {', '.join(parts)} as before the restore of {backup}")
-        return
-    question = f"Put {', '.join(parts)} of {site.stack.project.name} back as before the restore of {backup}?"
-    console.confirm_name(question, site.stack.project.name, yes=yes)
-    with ExitStack() as locks:
-        for name in ("lock", "backup"):
-            locks.enter_context(stack_lock(site.stack, engine, "backup.undo", name))
-        with _stopped(users, site, console):
-            for name, one in parts.items():
-                with console.step(f"putting {name} back"):
-                    one.revert(site, backup)
-        for one in parts.values():
-            one.unstage(site, backup)
-    console.done(f"{', '.join(parts)}: as before the restore of {backup}")
-
-
-def tidy(site: Site, console: Console) -> None:
-    """Undo restores that were interrupted: put back what they had moved, remove what they had staged."""
-    parts = all_components().values()
-    staged = {backup for one in parts for backup in one.leftovers(site).staged}
-    for backup in sorted(staged):
-        console.warn(f"the restore of {backup} was interrupted: its data is put back as it was")
-        for one in parts:
-            one.revert(site, backup)
-            one.unstage(site, backup)
-
-
-def replace(parts: Mapping[str, Component], manifest: Manifest, feed: Feed, site: Site, console: Console) -> float:
-    """Stage, compare and swap; give the seconds that the users of the data were stopped."""
-    try:
-        differences: list[Difference] = []
-        for name, one in parts.items():
-            differences += one.stage(site, manifest.id, manifest.of(name), feed)
-        if differences:
-            raise IntegrityError(
-                f"what was staged of backup {manifest.id} is not what its manifest says",
-                cure="The live data was not touched.",
-                findings=[Finding(one.where, f"{one.found} instead of {one.expected}", "") for one in differences],
-            )
-        users = frozenset().union(*(one.users(site, manifest.of(name)) for name, one in parts.items()))
-        with _stopped(users, site, console) as since:
-            _swap(parts, manifest.id, site, console)
-        return time.monotonic() - since
-    finally:
-        for one in parts.values():
-            one.unstage(site, manifest.id)
-
-
-def _swap(parts: Mapping[str, Component], backup: str, site: Site, console: Console) -> None:
-    begun: list[Component] = []
-    try:
-        for name, one in parts.items():
-            begun.append(one)
-            with console.step(f"putting {name} in place"):
-                one.swap(site, backup)
-    except BaseException:
-        console.warn("putting the old data back")
-        for one in reversed(begun):
-            one.revert(site, backup)
-        raise
-
-
-@contextmanager
-def _stopped(users: frozenset[str], site: Site, console: Console) -> Iterator[float]:
-    """Stop those services that run, and start just these again whatever happens."""
-    running = sorted(users & running_services(site.engine.containers(site.stack.project.name)))
-    since = time.monotonic()
-    try:
-        if running:
-            with console.step(f"stopping {', '.join(running)}"):
-                _finish(site.engine.stop(site.stack.project, running))
-        yield since
-    finally:
-        if running:
-            with console.step(f"starting {', '.join(running)}"):
-                _finish(site.engine.compose(site.stack.project, "start", *running))
-                _wait_until_healthy(running, site)
-
-
-def _wait_until_healthy(services: Sequence[str], site: Site) -> None:
-    end = time.monotonic() + _PATIENCE
-    while late := [
-        one
-        for one in site.engine.glance(site.stack.project.name)
-        if one.service in services and (one.state != "running" or one.health not in {"healthy", ""})
-    ]:
-        if time.monotonic() > end:
-            raise UnhealthyError(
-                f"not healthy with the restored data: {', '.join(sorted({one.service for one in late}))}",
-                cure="inv deploy.logs shows why; inv db.migrate, where the application is newer than the backup.",
-            )
-        time.sleep(1)
-
-
-def _finish(lines: Iterator[str]) -> None:
-    for _ in lines:
-        pass
+    return put_back(backup, site, console, yes=yes, dry_run=dry_run)
 
 
 def _preflight(parts: Mapping[str, Component], manifest: Manifest, into: str, site: Site) -> None:
@@ -287,17 +164,25 @@ def _preflight(parts: Mapping[str, Component], manifest: Manifest, into: str, si
                 f"{', '.join(full)} of {site.stack.project.name} holds data already",
                 cure="--into live replaces it after a question, and keeps it; --into scratch only looks.",
             )
-    if into == "live":
-        left = {name: one.leftovers(site) for name, one in parts.items()}
-        kept = [name for name, found in left.items() if manifest.id in found.replaced - found.staged]
-        findings += [
-            Finding(
-                name, "keeps what an earlier restore of this backup replaced", f"inv backup.discard --id {manifest.id}"
-            )
-            for name in kept
-        ]
+    if into != "scratch":
+        findings += _left(manifest, survey(site))
     if findings:
         raise PreflightError(f"backup {manifest.id} cannot be restored into {into}", findings=findings)
+
+
+def _left(manifest: Manifest, found: Mapping[str, Leftovers]) -> list[Finding]:
+    """Find what earlier restores left in the way, in whatever component: it is told apart by the backup's id alone."""
+    half = [
+        Finding(one, "its restore was interrupted half-way", "inv backup.undo puts the old data back.")
+        for one in half_done(found)
+    ]
+    kept = [
+        name for name, left in found.items() if manifest.id in left.replaced and manifest.id not in half_done(found)
+    ]
+    cure = f"inv backup.discard --id {manifest.id} removes it, inv backup.undo --id {manifest.id} puts it back."
+    return half + [
+        Finding(name, "what an earlier restore of this backup replaced is still kept", cure) for name in kept
+    ]
 
 
 def _space(parts: Mapping[str, Component], manifest: Manifest, site: Site) -> list[Finding]:

@@ -11,7 +11,7 @@ from cotai_tasks.backup.verification import LEVELS, deepest
 from cotai_tasks.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from cotai_tasks.backup.catalogue import Entry
@@ -58,11 +58,13 @@ def plan(entries: Sequence[Entry], *, keep: Mapping[str, int], min_keep: int, no
     """Decide on each backup, the newest first.
 
     A rule keeps the newest backup of each of its latest periods, and counts only periods that have one: days without a
-    backup make no older one go. A backup that would not restore fills no place and is never removed; of the others at
-    least `min_keep` stay, and the one that was verified most closely does.
+    backup make no older one go. A backup that would not restore fills no place and is never removed, nor is one whose
+    time lies in the future; of the others at least `min_keep` stay, and the one that was verified most closely does.
+    Those that hold only some of the components have a place of their own.
     """
     newest_first = sorted(entries, key=lambda one: one.time, reverse=True)
-    whole = [one for one in newest_first if not one.fault]
+    usable = [one for one in newest_first if not one.fault and not one.is_ahead(now)]
+    whole = [one for one in usable if not one.is_partial]
     reasons: dict[str, list[str]] = defaultdict(list)
     for rule, count in keep.items():
         for one, reason in _kept(rule, count, whole):
@@ -70,24 +72,42 @@ def plan(entries: Sequence[Entry], *, keep: Mapping[str, int], min_keep: int, no
     if proved := _proved_best(whole):
         one, level = proved
         reasons[one.id].append(f"newest verified by {level}")
-    for one in whole:
+    for held, one in _newest_by_parts(usable).items():
+        reasons[one.id].append(f"newest of {held}")
+    for one in usable:
         if one.manifest and one.manifest.tag:
             reasons[one.id].append(f"tag {one.manifest.tag}")
-    missing = min_keep - len(reasons)
+    missing = min_keep - sum(one.id in reasons for one in whole)
     for one in [one for one in whole if one.id not in reasons][: max(missing, 0)]:
         reasons[one.id].append(f"one of at least {min_keep}")
     for one in newest_first:
-        if one.fault:
-            reasons[one.id].append("damaged: only a person removes it")
-        if one.locked_until and one.locked_until > now:
-            reasons[one.id].append(f"locked until {one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M}")
+        reasons[one.id] += _untouchable(one, now)
     return [Decision(one, tuple(reasons[one.id])) for one in newest_first]
+
+
+def _untouchable(one: Entry, now: datetime) -> Iterator[str]:
+    """Say why no rule may remove a backup."""
+    if one.fault:
+        yield "damaged: only a person removes it"
+    elif one.is_ahead(now):
+        yield "its time lies in the future"
+    if one.locked_until and one.locked_until > now:
+        yield f"locked until {one.locked_until.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def _proved_best(newest_first: Sequence[Entry]) -> tuple[Entry, Level] | None:
     """Give the backup that was verified most closely, the newest of several; sizes alone prove too little to count."""
     verified = [(one, best.level) for one in newest_first if (best := deepest(one.verified)) and best.level != "quick"]
     return max(verified, key=lambda pair: LEVELS.index(pair[1]), default=None)
+
+
+def _newest_by_parts(newest_first: Sequence[Entry]) -> dict[str, Entry]:
+    """Give the newest partial backup of each distinct set of components: a hundred of one part push no other out."""
+    newest: dict[str, Entry] = {}
+    for one in newest_first:
+        if one.manifest and one.is_partial:
+            newest.setdefault(",".join(one.manifest.components), one)
+    return newest
 
 
 def _kept(rule: str, count: int, newest_first: Sequence[Entry]) -> list[tuple[Entry, str]]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _FIRST, _WINDOW = 2 * 60, 2 * 60
 """Minutes after midnight when the night's backups begin, and over how many the hosts spread."""
 
+_LONGEST = "12h"
+"""Of a backup, or a drill: one that hangs does not keep the following nights from theirs."""
+
 _SECRET = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "BACKUP_WEBHOOK_URL")
 """Variables that no unit holds, and that a backup may need."""
 
@@ -69,6 +72,7 @@ def make_jobs(environment: str, minute: int, *, drill: bool) -> list[Job]:
             cron=f"{_cron(minute)} * * *",
             remark="At night, each host at a minute of its own.",
             attempts=3,
+            longest=_LONGEST,
         ),
         Job(
             name="backup-prune",
@@ -95,6 +99,7 @@ def make_jobs(environment: str, minute: int, *, drill: bool) -> list[Job]:
         calendar=f"Sun *-*-* {_clock(minute + 240)}:00",
         cron=f"{_cron(minute + 240)} * * 0",
         remark="When fewest people want the processors.",
+        longest=_LONGEST,
     )
     return [*jobs, weekly] if drill else jobs
 

@@ -20,12 +20,15 @@ LABEL = "cotai.scratch"
 PATIENCE = 180.0
 """Seconds that a server has until it answers; an empty one takes two or three, one that recovers a log longer."""
 
+_DIGITS = 6
+"""With which the id of a backup ends."""
+
 _LIMITS = {"mem_limit": "--memory", "cpus": "--cpus", "pids_limit": "--pids-limit", "shm_size": "--shm-size"}
 """What bounds the service in the Compose files bounds its scratch container too."""
 
 
 @contextmanager
-def scratch(
+def scratch(  # noqa: PLR0913 - what differs between the servers
     site: Site,
     service: str,
     backup: str,
@@ -35,18 +38,20 @@ def scratch(
     environ: Mapping[str, str] | None = None,
     role: str = "",
     keep: bool = False,
+    staging: bool = False,
 ) -> Iterator[str]:
-    """Run a container of a service's image until the block ends; give its name, `cotai-prod-scratch-postgres`.
+    """Run a container of a service's image until the block ends; give its name.
 
     It has no network, the user and the limits of the service, a read-only root, and anonymous volumes where its image
     declares volumes; nothing of the project is mounted. The block begins once `probe`, run in it, succeeds. `role`
     stands in the name instead of the service, where a service has several. `keep` leaves it running after a block that
-    ended well. What `environ` and `command` hold is readable at the engine: nothing secret.
+    ended well; `staging` says that a live restore needs it. What `environ` and `command` hold is readable at the
+    engine: nothing secret.
 
     Raises `BackupError` with its last words for one that ends or does not answer.
     """
-    name = f"{site.stack.project.name}-scratch-{role or service}"
-    _remove(site.engine, name)  # what a kill left behind, or a rehearsal that was kept
+    name = scratch_name(site, role or service, backup, keep=keep, staging=staging)
+    _remove(site.engine, name)  # what a kill left behind, or the same that was kept
     try:
         site.engine.command(*_run(site, service, name, backup, command, environ or {}))
         await_answer(site.engine, name, probe)
@@ -56,6 +61,16 @@ def scratch(
         raise
     if not keep:
         _remove(site.engine, name)
+
+
+def scratch_name(site: Site, part: str, backup: str, *, keep: bool, staging: bool = False) -> str:
+    """Name a scratch container: `cotai-prod-scratch-postgres-7c8255`.
+
+    The end of the backup's id and the purpose stand in it: what somebody keeps to look at has another name than what a
+    drill or a live restore makes, and removes, of the same backup.
+    """
+    purpose = "staging" if staging else "scratch" if keep else "drill"
+    return f"{site.stack.project.name}-{purpose}-{part}-{backup[-_DIGITS:]}"
 
 
 def await_answer(engine: Engine, name: str, probe: Sequence[str]) -> None:

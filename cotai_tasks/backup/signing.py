@@ -1,4 +1,4 @@
-"""Who made a backup: its manifest is signed by the host's own key, and read only where that key is known."""
+"""Who made a backup: what is written of it is signed by the host's own key, and read only where that key is known."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel, ValidationError
 
 from cotai_tasks.backup.manifest import FORMAT, Manifest
 from cotai_tasks.errors import IntegrityError, SettingsError, UsageError
@@ -27,6 +28,10 @@ TRUSTED = "trusted"
 """Whose backups this host believes beside its own: a fingerprint a line."""
 
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+
+
+class _Format(BaseModel):
+    format: int
 
 
 def signing_key(folder: Path) -> Ed25519PrivateKey:
@@ -64,40 +69,57 @@ def trusted_signers(folder: Path, given: str) -> set[str]:
 
 
 def seal_manifest(manifest: Manifest, key: Ed25519PrivateKey) -> bytes:
-    """Give a manifest as it is stored: its text, the text's signature, and the key that made it."""
+    """Give a manifest as it is stored."""
     text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return seal("manifest", text, key)
+
+
+def open_manifest(data: bytes, trusted: Collection[str]) -> Manifest:
+    """Read a stored manifest; raise `IntegrityError` unless it is as one of the trusted signers wrote it."""
+    text = unseal("manifest", data, trusted)
+    try:
+        made_by = _Format.model_validate_json(text).format
+        if made_by > FORMAT:
+            raise IntegrityError(
+                f"its manifest has format {made_by}, and this version reads up to {FORMAT}",
+                cure="Use the newer version that made it.",
+            )
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"its manifest is signed and cannot be read: {error.error_count()} of its fields are wrong",
+            cure="Use the version that made it.",
+        ) from error
+
+
+def seal(name: str, text: str, key: Ed25519PrivateKey) -> bytes:
+    """Give a text as it is stored: under its name, with its signature and the key that made that."""
     sealed = {
-        "manifest": text,
+        name: text,
         "public_key": base64.b64encode(key.public_key().public_bytes_raw()).decode(),
         "signature": base64.b64encode(key.sign(text.encode())).decode(),
     }
     return json.dumps(sealed, indent=1).encode()
 
 
-def open_manifest(data: bytes, trusted: Collection[str]) -> Manifest:
-    """Read a stored manifest; raise `IntegrityError` unless it is as one of the trusted signers wrote it."""
+def unseal(name: str, data: bytes, trusted: Collection[str]) -> str:
+    """Give back a text that was sealed; raise `IntegrityError` unless one of the trusted signers did."""
     try:
         sealed = json.loads(data)
-        text, public, signature = (sealed[name] for name in ("manifest", "public_key", "signature"))
+        text, public, signature = (sealed[part] for part in (name, "public_key", "signature"))
         key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
         key.verify(base64.b64decode(signature), text.encode())
     except InvalidSignature as error:
-        raise IntegrityError("its manifest was altered after it was signed", cure="Do not restore it.") from error
+        raise IntegrityError(f"its {name} was altered after it was signed", cure="Do not restore it.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError("its manifest is not signed", cure="Do not restore it.") from error
+        raise IntegrityError(f"its {name} is not signed", cure="Do not restore it.") from error
     signer = fingerprint(key)
     if signer not in trusted:
         cure = (
             f"If that is the host that made it: --signer {signer}, or a line of the file {TRUSTED} beside its own key."
         )
-        raise IntegrityError(f"its manifest was signed by {signer}, which is not known here", cure=cure)
-    found = json.loads(text)
-    if found["format"] > FORMAT:
-        raise IntegrityError(
-            f"its manifest has format {found['format']}, and this version reads up to {FORMAT}",
-            cure="Use the newer version that made it.",
-        )
-    return Manifest.model_validate(found)
+        raise IntegrityError(f"its {name} was signed by {signer}, which is not known here", cure=cure)
+    return str(text)
 
 
 def _make_key(path: Path) -> None:

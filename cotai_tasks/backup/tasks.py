@@ -25,7 +25,7 @@ _SIGNER = "Whose backups count too, beside this host's: SHA256:… as backup.key
         "encrypt": "Encrypt it (production's default).",
         "plain": "Do not encrypt it (development's default).",
         "only": "Components, separated by commas: postgres,postgres-physical,mongodb,redis,volumes,config.",
-        "tag": "A word to find it by; what has one stays until it is copied or deleted by hand.",
+        "tag": "A word to find it by; what has one stays until backup.delete.",
         "store": _STORE,
         "recipient": "Who can open it: age1… or ssh-ed25519 …; repeat it for several (default: env/recipients.txt).",
         "level": "How hard zstd tries, 1 to 19 (default: 3).",
@@ -65,7 +65,7 @@ def create(  # noqa: PLR0913, PLR0917 - a flag each
 
 @task(
     help={
-        "output": "The file to make (default: backup-identity.txt); it is never overwritten.",
+        "output": "The file to make (default: ~/STACK-backup.key); one that is there is never overwritten.",
         "passphrase": "Ask for a passphrase that the file is wrapped with.",
     }
 )
@@ -257,7 +257,7 @@ def restore(  # noqa: PLR0913, PLR0917 - a flag each
     show_restored(done, as_json=json, console=tools["console"])
 
 
-@task(help={"id": "Whose restore: the id of the backup, whole."})
+@task(help={"id": "Whose restore; the beginning of the id is enough (default: the one that was interrupted)."})
 def undo(c: Context, id: str = "", yes: bool = False, env: str = "", dry_run: bool = False) -> None:  # noqa: A002
     """Put the data back that a restore replaced."""
     from cotai_tasks.backup.restore import undo as procedure

@@ -6,12 +6,15 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cotai_tasks.errors import Finding
+from cotai_tasks.backup.signing import seal, unseal
+from cotai_tasks.errors import Finding, IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from cotai_tasks.backup.manifest import Manifest
 
@@ -54,9 +57,33 @@ class Verification(BaseModel):
         return f"{self.at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
+class _Record(BaseModel):
+    """What is signed of a verification: that of one backup must not pass for another's."""
+
+    stack: str
+    backup: str
+    verification: Verification
+
+
+def seal_verification(verification: Verification, stack: str, backup: str, key: Ed25519PrivateKey) -> bytes:
+    """Give a verification as it is stored beside its backup."""
+    return seal("verification", _Record(stack=stack, backup=backup, verification=verification).model_dump_json(), key)
+
+
+def open_verification(data: bytes, stack: str, backup: str, trusted: Collection[str]) -> Verification:
+    """Read one that is stored; raise `IntegrityError` unless a trusted signer wrote it of this backup."""
+    try:
+        found = _Record.model_validate_json(unseal("verification", data, trusted))
+    except ValidationError as error:
+        raise IntegrityError("its verification cannot be read") from error
+    if (found.stack, found.backup) != (stack, backup):
+        raise IntegrityError(f"its verification is that of {found.stack} {found.backup}")
+    return found.verification
+
+
 def last_by_level(found: Iterable[Verification]) -> dict[Level, Verification]:
-    """Give the last verification of each level, the shallowest first; they stand in the order of their time."""
-    newest = {one.level: one for one in found}
+    """Give the last verification of each level, the shallowest first; the names of their files are nobody's word."""
+    newest = {one.level: one for one in sorted(found, key=lambda one: one.at)}
     return {level: newest[level] for level in LEVELS if level in newest}
 
 

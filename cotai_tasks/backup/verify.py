@@ -13,7 +13,7 @@ from cotai_tasks.backup.rehearse import rehearse_backup
 from cotai_tasks.backup.verification import LEVELS, Verification
 from cotai_tasks.console import duration, size
 from cotai_tasks.errors import Finding, IntegrityError, StoreError, UsageError, nearest
-from cotai_tasks.stack import open_stack
+from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,9 +117,10 @@ def _restored(
     """Load everything into scratch containers, and compare."""
     site = Site(open_stack(settings, engine), settings, engine)
     try:
-        outcome = rehearse_backup(
-            manifest, manifest.components, store=catalogue.store, identities=identities, site=site, console=console
-        )
+        with stack_lock(site.stack, engine, "backup.verify", "backup"):
+            outcome = rehearse_backup(
+                manifest, manifest.components, store=catalogue.store, identities=identities, site=site, console=console
+            )
     except IntegrityError as error:
         return list(error.findings) or [Finding(manifest.id, str(error), _CURE)]
     return [Finding(one.where, f"{one.found} instead of {one.expected}", _CURE) for one in outcome.differences]

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from cotai_tasks.backup.archive import FLOOR, archived, load, pack, unpack
 from cotai_tasks.backup.component import Dump, Rehearsal
 from cotai_tasks.backup.helper import CUT_OFF, READ, WRITE, allow, helper
-from cotai_tasks.backup.scratch import LABEL
+from cotai_tasks.backup.scratch import LABEL, scratch_name
 from cotai_tasks.backup.swap import Places, staged
-from cotai_tasks.errors import Finding
-from cotai_tasks.facts import PROJECT_LABEL
+from cotai_tasks.errors import BackupError, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cotai_tasks.backup.archive import Archive
     from cotai_tasks.backup.component import Difference, Feed, Leftovers, Site
@@ -37,7 +36,6 @@ LEFT_OUT = {
 """Volumes that no backup holds, and why."""
 
 _FOLDER = "/volume"
-_VOLUME_LABEL = "com.docker.compose.volume"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Volumes:
     name = "volumes"
 
     def dumps(self, site: Site) -> list[Dump]:
-        """Give one stream to each volume that there is."""
+        """Give one stream to each volume that is there."""
         return [
             Dump(self.name, f"volume-{key}", "tar", FLOOR, partial(_archive, site, key, name))
             for key, name in _present(site).items()
@@ -93,12 +91,15 @@ class Volumes:
 
     def stage(self, site: Site, backup: str, streams: Sequence[Stream], feed: Feed) -> list[Difference]:
         """Unpack each within its volume, in a folder of its own, and compare every file."""
-        image, found = _image(site), []
+        image, present, found = _image(site), _present(site), []
+        folder = f"{_FOLDER}/{staged(backup)}"
         for one in streams:
             key = one.facts["volume"]
-            mounted = {_FOLDER: _made(site, key)}
-            Places(site.engine, image, {key: mounted[_FOLDER]}).stage(backup)
-            folder = f"{_FOLDER}/{staged(backup)}"
+            if key not in present:
+                cure = f"Compose makes every volume: inv deploy.{site.settings.environment}."
+                raise BackupError(f"volume {key} is not there yet", cure=cure)
+            mounted = {_FOLDER: present[key]}
+            Places(site.engine, image, {key: present[key]}).stage(backup)
             found += load(
                 site.engine,
                 one,
@@ -131,13 +132,13 @@ class Volumes:
 
 def _defined(site: Site) -> dict[str, str]:
     """Give the volumes that are backed up, by the keys that they have in the Compose files."""
-    defined: Mapping[str, Any] = site.engine.config(site.stack.project).get("volumes") or {}
+    defined: dict[str, Any] = site.engine.config(site.stack.project).get("volumes") or {}
     names = {key: str(one["name"]) for key, one in sorted(defined.items()) if key not in LEFT_OUT}
     return {key: name for key, name in names.items() if name not in site.stack.formats}
 
 
 def _present(site: Site) -> dict[str, str]:
-    """Give those of them that were made: one whose service never ran was not."""
+    """Give those of them that are there: all, once anything of the stack was started."""
     there = site.engine.volumes(site.stack.project.name)
     return {key: name for key, name in _defined(site).items() if name in there}
 
@@ -158,28 +159,13 @@ def _archive(site: Site, key: str, name: str) -> Iterator[Archive]:
         yield found
 
 
-def _made(site: Site, key: str) -> str:
-    """Give the name of a volume; make it as Compose would where its service never ran."""
-    name = _defined(site)[key]
-    if name not in _present(site).values():
-        config = site.engine.config(site.stack.project)["volumes"][key]
-        labels = (config.get("labels") or {}) | {PROJECT_LABEL: site.stack.project.name, _VOLUME_LABEL: key}
-        site.engine.command(
-            *("volume", "create", "--driver", config.get("driver") or "local"),
-            *(part for pair in (config.get("driver_opts") or {}).items() for part in ("--opt", "=".join(pair))),
-            *(part for pair in labels.items() for part in ("--label", "=".join(pair))),
-            name,
-        )
-    return name
-
-
 @contextmanager
 def _scratch(site: Site, backup: str, folders: Sequence[str], *, keep: bool) -> Iterator[str]:
     """Give a container with an empty volume for each folder; it is removed with them, as every scratch container."""
     stack = site.stack.project.name
-    name = f"{stack}-scratch-volumes"
+    name = scratch_name(site, "volumes", backup, keep=keep)
     remove = ("container", "rm", "--force", "--volumes", name)
-    site.engine.command(*remove)  # what a kill left behind, or a rehearsal that was kept
+    site.engine.command(*remove)  # what a kill left behind, or the same that was kept
     try:
         site.engine.command(
             *("run", "--detach", "--name", name, *CUT_OFF, *allow((*READ, *WRITE))),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.console import duration
 from cotai_tasks.deploy.wait import restart_in_turn
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.stack import open_stack, restore_note, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,6 +87,8 @@ def clean(
         _ask(f"Remove {what}", settings, console, yes=yes)
     with stack_lock(stack, engine, "clean"), console.step(f"removing {what} of {name}"):
         _finish(engine.down(stack.project, volumes=volumes))
+        if doomed:
+            engine.command("volume", "rm", "--force", restore_note(stack))
     return (*containers, *doomed)
 
 

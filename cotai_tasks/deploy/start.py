@@ -15,7 +15,7 @@ from cotai_tasks.facts import running_services
 from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
 from cotai_tasks.security import secret_warnings
-from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, stack_lock
+from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, require_no_restore, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -86,6 +86,7 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     meant = {name: stack.services[name] for name in names}
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
     with stack_lock(stack, engine, "deploy"):
+        require_no_restore(stack, engine)
         looked_into = settings.environment == "dev" or production.can_read_volumes(stack, engine)
         _check_host(stack, names, settings=settings, engine=engine, console=console)
         before = engine.containers(stack.project.name)

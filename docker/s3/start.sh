@@ -10,6 +10,6 @@ cat >/tmp/s3.json <<JSON
 }]}
 JSON
 exec weed -logtostderr=true server -dir=/data -ip=127.0.0.1 -ip.bind=0.0.0.0 \
-    -master.electionTimeout=1s -master.telemetry=false -master.volumeSizeLimitMB=256 -volume.max=16 \
+    -master.electionTimeout=1s -master.telemetry=false -master.volumeSizeLimitMB=128 -volume.max=400 \
     -volume.preStopSeconds=1 -filer -s3 -s3.config=/tmp/s3.json -s3.port.iceberg=0 -s3.port.lance=0 \
     -master.port.grpc=19333 -volume.port.grpc=18080 -filer.port.grpc=18888 -s3.port.grpc=18333

@@ -54,14 +54,14 @@ class Mortal(DirectoryStore):
             os.kill(os.getpid(), signal.SIGKILL)
         lives -= 1
 
-own = settings(folder, BACKUP_MIN_KEEP=1)
+own = settings(folder, BACKUP_MIN_KEEP=1, BACKUP_KEEP="last=2")
 module.open_store = lambda *_: Mortal(folder / "backups", "backups")
 for number in range(count):
     if what == "make":
         time = datetime.fromisoformat(now) + timedelta(seconds=number)
         make(module.open_catalogue("", settings=own), time, digits)
     else:
-        prune(keep="last=2", yes=True, settings=own, console=RecordingConsole())
+        prune(yes=True, settings=own, console=RecordingConsole())
 """
 
 
@@ -85,8 +85,8 @@ def found(tmp_path: Path) -> Catalogue:
 
 
 def thin_out(folder: Path) -> Pruned:
-    own = settings(folder, BACKUP_MIN_KEEP=1)
-    return prune(keep="last=2", yes=True, settings=own, console=RecordingConsole())
+    own = settings(folder, BACKUP_MIN_KEEP=1, BACKUP_KEEP="last=2")
+    return prune(yes=True, settings=own, console=RecordingConsole())
 
 
 def grow_old(folder: Path) -> None:

@@ -471,7 +471,7 @@ def test_a_physical_copy_starts_elsewhere(postgres: Postgresql) -> None:
     assert facts["timeline"] == 1
     assert facts["start_lsn"] < facts["end_lsn"]
     with component.rehearse(postgres.site, BACKUP, taken.streams, taken.feed) as rehearsal:
-        assert rehearsal.compared == "checksums of all files; 1 databases, 1 tables, 1,000 rows can be read"
+        assert rehearsal.compared == "checksums of all files; 1 database, 1 table, 1,000 rows can be read"
     with pytest.raises(UsageError):
         component.stage(postgres.site, BACKUP, taken.streams, taken.feed)
     content = taken.contents["postgres-physical"]

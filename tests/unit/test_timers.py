@@ -57,6 +57,11 @@ def test_a_job_is_spread_left_out_and_tried_again() -> None:
     assert made.service.endswith("RestartPreventExitStatus=2 3 16\n")
 
 
+def test_a_job_that_hangs_is_ended() -> None:
+    """Without that a unit of this type has for ever, and no other run begins meanwhile."""
+    assert "TimeoutStartSec=12h\n" in make_timer(replace(JOB, longest="12h"), "cotai-prod", PLACE).service
+
+
 def test_odd_paths() -> None:
     """Blanks, and the characters that mean something to systemd and to cron."""
     place = Place(Path("/srv/100% mine"), "deploy", Path("/opt/a $b/inv"), {"COTAI_DOCKER": '/a "$b" 5%'})

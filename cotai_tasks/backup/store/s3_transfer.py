@@ -6,11 +6,11 @@ import hashlib
 import zlib
 from base64 import b64decode, b64encode
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Event, local
-from typing import TYPE_CHECKING, Any, Self
+from threading import Event, Thread, local
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -24,8 +24,7 @@ from cotai_tasks.backup.store.s3_errors import EXISTS, code_of, told
 from cotai_tasks.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterator, Mapping
 
     from types_boto3_s3 import S3Client
     from types_boto3_s3.type_defs import CompletedPartTypeDef
@@ -38,7 +37,11 @@ RANGE = 8 * 2**20
 
 _BROKEN_OFF = (ReadTimeoutError, ResponseStreamingError, IncompleteReadError)
 """What boto3 does not try again: an answer that began well."""
+_GRACE = 2.0
+"""Seconds that a request has to come to its end, once the transfer has ended."""
+
 _own = local()
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -90,15 +93,40 @@ def _refuse_ended(**_: object) -> None:
 
 
 class _Crew:
-    """The threads of one transfer. Ended, they finish the request that they are at."""
+    """The threads of one transfer. Ended, they have a moment to finish the request that they are at.
 
-    def __init__(self, size: int) -> None:
+    Nobody waits for them after it, not even the interpreter at its end: a service that is silent would keep it.
+    """
+
+    def __init__(self) -> None:
         self._ended = Event()
-        self.pool = ThreadPoolExecutor(size, initializer=lambda: setattr(_own, "ended", self._ended))
+        self._under_way: set[Future[Any]] = set()
+
+    def begin(self, task: Callable[..., _Value], *arguments: object) -> Future[_Value]:
+        """Give a task to a thread of its own; whoever gives them bounds their number."""
+        future: Future[_Value] = Future()
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        Thread(target=self._run, args=(future, task, *arguments), daemon=True).start()
+        return future
 
     def end(self) -> None:
+        """Let nothing more be sent, and whoever waits for what is under way go on."""
         self._ended.set()
-        self.pool.shutdown(cancel_futures=True)
+        wait(tuple(self._under_way), _GRACE)
+        for future in tuple(self._under_way):
+            with suppress(InvalidStateError):  # it has come to its end just now
+                future.set_exception(StoreError("the transfer has ended"))
+
+    def _run(self, future: Future[_Value], task: Callable[..., _Value], *arguments: object) -> None:
+        _own.ended = self._ended
+        with suppress(InvalidStateError):  # nobody waits any more
+            try:
+                result = task(*arguments)
+            except BaseException as error:  # noqa: BLE001 - it is raised by whoever waits
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
 
 class S3Upload:
@@ -106,7 +134,7 @@ class S3Upload:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._crew = _Crew(SENT_AT_ONCE)
+        self._crew = _Crew()
         self._id = ""
         self._first = b""
         self._count = 0
@@ -120,8 +148,8 @@ class S3Upload:
     def __exit__(self, *_: object) -> None:
         self._crew.end()
         if self._id:
-            with suppress(ClientError, BotoCoreError):  # the sweep gets what cannot be removed now
-                self._target.parting.abort_multipart_upload(**self._target.at, UploadId=self._id)
+            wait([_Crew().begin(self._abort, self._id)], _GRACE)
+            self._id = ""
 
     def write(self, part: bytes) -> None:
         """Take the next part; waits while as many are under way as may be."""
@@ -134,7 +162,7 @@ class S3Upload:
                 case 1:
                     self._first = part
                 case 2:
-                    self._begin()
+                    self._id = self._crew.begin(self._begin).result()
                     self._submit(1, self._first)
                     self._submit(2, part)
                     self._first = b""
@@ -152,15 +180,19 @@ class S3Upload:
             self._id = ""
             self._read_back()
 
-    def _begin(self) -> None:
+    def _abort(self, upload: str) -> None:
+        with suppress(ClientError, BotoCoreError):  # the sweep gets what cannot be removed now
+            self._target.parting.abort_multipart_upload(**self._target.at, UploadId=upload)
+
+    def _begin(self) -> str:
         algorithm: dict[str, Any] = {"ChecksumAlgorithm": "CRC32"} if self._target.checksums else {}
         begun = self._target.client.create_multipart_upload(**self._target.at, **algorithm, **self._target.manner)
-        self._id = begun["UploadId"]
+        return begun["UploadId"]
 
     def _submit(self, number: int, part: bytes) -> None:
         if len(self._under_way) >= SENT_AT_ONCE:
             self._await_one()
-        self._under_way.add(self._crew.pool.submit(self._send, number, part))
+        self._under_way.add(self._crew.begin(self._send, number, part))
 
     def _await_one(self) -> None:
         done, self._under_way = wait(self._under_way, return_when=FIRST_COMPLETED)
@@ -218,7 +250,7 @@ class S3Reader:
         self._etag = etag
         self._piece = piece
         self._attempts = attempts
-        self._crew = _Crew(ASKED_AT_ONCE)
+        self._crew = _Crew()
         self._ranges = iter([(start, min(start + piece, size) - 1) for start in range(0, size, piece)])
         self._asked: deque[Future[bytes]] = deque()
         self._rest = memoryview(b"")
@@ -244,7 +276,7 @@ class S3Reader:
 
     def _ask(self) -> None:
         if next_range := next(self._ranges, None):
-            self._asked.append(self._crew.pool.submit(self._fetch, *next_range))
+            self._asked.append(self._crew.begin(self._fetch, *next_range))
 
     def _fetch(self, first: int, last: int) -> bytes:
         for _ in range(self._attempts - 1):

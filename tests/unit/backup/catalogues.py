@@ -148,6 +148,7 @@ def manifest(backup: str, *streams: Stream, stack: str = STACK, time: datetime =
         "started_at": time,
         "ended_at": time + timedelta(minutes=1),
         "encrypted": False,
+        "complete": True,
         "streams": streams,
     }
     return Manifest(**fields | changes)

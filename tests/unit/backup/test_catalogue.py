@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cotai_tasks.backup.catalogue import AHEAD
 from cotai_tasks.backup.manifest import FORMAT
 from cotai_tasks.backup.signing import fingerprint, seal_manifest, signing_key
 from cotai_tasks.backup.store.base import ExistsError
@@ -292,6 +293,40 @@ def test_the_last_verification_of_each_level_is_told(tmp_path: Path) -> None:
     assert found.entries()[0].fault
     record("decrypt", 5)
     assert found.entries()[0].fault is None
+
+
+def test_nobody_else_can_call_a_backup_damaged_or_verified(tmp_path: Path) -> None:
+    """Whoever can only write to the store: records are signed, of one backup, and ordered by what they say."""
+    store = MemoryStore()
+    found, foreign = catalogue(tmp_path, store), catalogue(tmp_path / "foreign", store)
+    older, backup = make(found, NOW - DAY), make(found)
+
+    def told(*findings: str) -> Verification:
+        return Verification.now("restore", seconds=1, findings=findings)
+
+    foreign.record(backup, told("not by us"))
+    store.put(f"cotai-dev/verify/{backup}/1.json", told("unsigned").model_dump_json().encode())
+    store.put(f"cotai-dev/verify/{backup}/2.json", found.sealed(backup))
+    found.record(older, told("of another backup"))
+    (moved,) = store.keys(f"verify/{older}")
+    store.put(f"cotai-dev/verify/{backup}/3.json", store.objects[moved])
+    assert [(entry.verified, entry.fault) for entry in found.entries()][:1] == [({}, None)]
+    found.record(older, told())
+    store.put(f"cotai-dev/verify/{older}/9.json", store.objects[moved])
+    assert found.entries()[1].fault is None
+
+
+def test_only_a_whole_backup_of_the_present_is_the_newest(tmp_path: Path) -> None:
+    """One of some components only where there is no other; one from the future never, but by its id."""
+    found, now = catalogue(tmp_path), datetime.now(UTC)
+    ahead = make(found, now + 2 * AHEAD)
+    with pytest.raises(IntegrityError, match=f"the time of backup {ahead} lies in the future"):
+        found.find()
+    make(found, now - 3 * DAY, complete=False)
+    partial = make(found, now - DAY, complete=False)
+    assert found.find().id == partial
+    whole = make(found, now - 2 * DAY)
+    assert (found.find().id, found.find("latest").id, found.find(ahead).id) == (whole, whole, ahead)
 
 
 def test_what_is_removed_while_it_is_read_is_not_there(tmp_path: Path) -> None:

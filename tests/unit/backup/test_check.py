@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -41,8 +42,8 @@ def notices(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return kept
 
 
-def make_at(directory: Path, store: MemoryStore, age: timedelta) -> str:
-    return make(catalogue(directory, store), datetime.now(UTC) - age)
+def make_at(directory: Path, store: MemoryStore, age: timedelta, **changes: Any) -> str:  # noqa: ANN401
+    return make(catalogue(directory, store), datetime.now(UTC) - age, **changes)
 
 
 def test_a_young_backup_is_enough(tmp_path: Path, store: MemoryStore, notices: list[str]) -> None:
@@ -84,10 +85,32 @@ def test_no_backup_at_all_is_stale(tmp_path: Path, store: MemoryStore) -> None:
     """For a program too."""
     assert store.objects == {}
     console = RecordingConsole()
-    with pytest.raises(StaleError, match="no backup of cotai-dev in memory would restore"):
+    with pytest.raises(StaleError, match="no whole backup of cotai-dev in memory"):
         check(as_json=True, settings=settings(tmp_path), console=console)
     told = json.loads(console.text())
     assert (told["fresh"], told["backup"], told["age_seconds"]) == (False, None, None)
+
+
+def test_a_partial_backup_is_not_one_of_the_stack(tmp_path: Path, store: MemoryStore) -> None:
+    """However young it is: the rest of the stack could not be restored from it."""
+    make_at(tmp_path, store, HOUR, complete=False)
+    with pytest.raises(StaleError, match="no whole backup of cotai-dev in memory"):
+        check(settings=settings(tmp_path), console=RecordingConsole())
+    old = make_at(tmp_path, store, 31 * HOUR)
+    with pytest.raises(StaleError, match=f"{old}, is 1 d 7 h old") as caught:
+        check(settings=settings(tmp_path), console=RecordingConsole())
+    assert caught.value.findings == ()
+
+
+def test_a_backup_from_the_future_is_no_young_one(tmp_path: Path, store: MemoryStore) -> None:
+    """A host whose clock was wrong must not silence the alarm for years; clocks that differ a little do no harm."""
+    ahead, old = make_at(tmp_path, store, -9 * HOUR), make_at(tmp_path, store, 31 * HOUR)
+    with pytest.raises(StaleError, match=old) as caught:
+        check(settings=settings(tmp_path), console=RecordingConsole())
+    assert [one.where for one in caught.value.findings] == [ahead]
+    assert re.fullmatch(r"its time lies .* in the future", caught.value.findings[0].fault)
+    make_at(tmp_path, store, -HOUR / 2)
+    assert check(settings=settings(tmp_path), console=RecordingConsole()).fresh
 
 
 def test_a_store_that_does_not_answer_is_told_too(tmp_path: Path, store: MemoryStore, notices: list[str]) -> None:

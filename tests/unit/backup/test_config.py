@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import tarfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cotai_tasks.backup.component import Leftovers, Site
 from cotai_tasks.backup.config import Config
-from cotai_tasks.backup.config_files import unpack, write_file
+from cotai_tasks.backup.config_files import ConfigFile, unpack, write_file
 from cotai_tasks.errors import IntegrityError, RefusedError
 from cotai_tasks.facts import Image
 from cotai_tasks.testing import FakeEngine
+from cotai_tasks.variables import Variables
 from tests.unit.backup.dumps import Kept, keep
 from tests.unit.deploy.stacks import service, stack
 from tests.unit.security.production import filled_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from cotai_tasks.backup.config_files import ConfigFile
+    from collections.abc import Callable, Mapping
 
 BACKUP = "20261123T073840Z-a1b2c3"
 CANARY = "canary-5e1f"
@@ -174,14 +175,18 @@ def test_a_swap_that_is_interrupted_anywhere_is_undone(site: Site, monkeypatch: 
     restored(site, kept, swap=False)
     left = files
 
-    def stopping(path: Path, file: ConfigFile) -> None:
-        nonlocal left
-        if not left:
-            raise KeyboardInterrupt
-        left -= 1
-        write_file(path, file)
+    def stopping(do: Callable[[Path, Any], None]) -> Callable[[Path, Any], None]:
+        def wrapped(path: Path, other: Any) -> None:  # noqa: ANN401 - a file or its other name
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            do(path, other)
 
-    monkeypatch.setattr("cotai_tasks.backup.config.write_file", stopping)
+        return wrapped
+
+    monkeypatch.setattr("cotai_tasks.backup.config.os.link", stopping(os.link))
+    monkeypatch.setattr("cotai_tasks.backup.config.write_file", stopping(write_file))
     if files < 5:  # two that are kept, three that are placed
         with pytest.raises(KeyboardInterrupt):
             part.swap(site, BACKUP)
@@ -189,11 +194,81 @@ def test_a_swap_that_is_interrupted_anywhere_is_undone(site: Site, monkeypatch: 
         part.swap(site, BACKUP)
     monkeypatch.undo()
     part.revert(site, BACKUP)
+    assert not list(directory.rglob("*.old"))
     part.revert(site, BACKUP)
     part.unstage(site, BACKUP)
     assert everything(directory) == before
     restored(site, kept)
     assert (directory / "env/.env.production").read_text() == SETTINGS
+
+
+@pytest.mark.parametrize("linking", [True, False])
+def test_what_was_replaced_outlives_a_revert_that_fails(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, linking: bool
+) -> None:
+    """It is the only copy of the old settings and secrets: clearing up must not take it. A second try puts it back."""
+    part, directory = Config(encrypted=True), site.settings.directory
+    kept = keep(part, site)
+    (directory / "env/.env.production").write_text("SERVER_NAME=other.example.org\n")
+    (directory / "env/secrets/POSTGRES_PASSWORD").write_text("another")
+    before = everything(directory)
+    if not linking:
+        monkeypatch.setattr("cotai_tasks.backup.config.os.link", refusing)
+    restored(site, kept)
+    with monkeypatch.context() as failing:
+        failing.setattr("cotai_tasks.backup.config.Path.unlink", refusing)
+        with pytest.raises(OSError, match="refused"):
+            part.revert(site, BACKUP)
+    part.unstage(site, BACKUP)
+    part.revert(site, BACKUP)
+    part.unstage(site, BACKUP)
+    assert everything(directory) == before
+
+
+def test_putting_back_needs_no_room_on_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk may be just why the swap failed."""
+    part, directory = Config(encrypted=True), site.settings.directory
+    kept = keep(part, site)
+    (directory / "own.env").write_text("APP_TOKEN=newer\n")
+    before = everything(directory)
+    restored(site, kept)
+    monkeypatch.setattr("cotai_tasks.backup.config.write_file", refusing)
+    part.revert(site, BACKUP)
+    part.unstage(site, BACKUP)
+    assert everything(directory) == before
+
+
+def test_what_was_kept_on_another_disk_is_copied_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of the secrets may be elsewhere: neither a second name nor a rename reaches there."""
+    part, directory = Config(encrypted=True), site.settings.directory
+    kept = keep(part, site)
+    (directory / "own.env").write_text("APP_TOKEN=newer\n")
+    before = everything(directory)
+    monkeypatch.setattr("cotai_tasks.backup.config.os.link", refusing)
+    restored(site, kept)
+    rename = Path.replace
+
+    def elsewhere(path: Path, target: Path) -> Path:
+        if path.suffix == ".old":
+            raise OSError(errno.EXDEV, "refused")
+        return rename(path, target)
+
+    monkeypatch.setattr("cotai_tasks.backup.config.Path.replace", elsewhere)
+    part.revert(site, BACKUP)
+    part.unstage(site, BACKUP)
+    assert everything(directory) == before
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written so far may be a secret."""
+    monkeypatch.setattr("cotai_tasks.backup.config_files.os.fsync", refusing)
+    with pytest.raises(OSError, match="refused"):
+        write_file(tmp_path / "secret", ConfigFile(b"text"))
+    assert not list(tmp_path.iterdir())
+
+
+def refusing(*_: object, **__: object) -> None:
+    raise OSError("refused")
 
 
 def test_what_was_edited_after_an_interrupted_restore_stays(site: Site) -> None:
@@ -267,12 +342,116 @@ def test_another_environment_does_not_fit(site: Site) -> None:
     assert "--env dev" in Config(encrypted=True).unfit(site, [kept.stream.model_copy(update={"facts": facts})])[0].cure
 
 
-def test_a_project_with_its_env_file_alone_is_empty(site: Site) -> None:
-    """Every project needs that one before a command runs at all."""
-    assert not Config(encrypted=True).is_empty(site)
-    bare = site.settings.directory / "bare"
-    bare.mkdir()
-    plain = site.settings.model_copy(
-        update={"directory": bare, "variables": site.settings.variables.model_copy(update={"APP_ENV_FILE": ""})}
+@pytest.fixture
+def bare(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Make a host that has a checkout of the project, and neither its env file nor its secrets."""
+    directory = tmp_path_factory.mktemp("bare")
+    lost = Variables.model_validate({"SERVER_NAME": "unknown"})
+    settings = site.settings.model_copy(
+        update={"directory": directory, "env_file": directory / "env/.env.production", "variables": lost}
     )
-    assert Config(encrypted=True).is_empty(Site(site.stack, plain, site.engine))
+    return Site(site.stack, settings, site.engine)
+
+
+def named(site: Site, **variables: str) -> Kept:
+    """Back up a site whose env file says where its files are."""
+    site.settings.env_file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    return keep(Config(encrypted=True), site)
+
+
+def test_on_a_bare_host_the_env_file_of_the_backup_says_where_files_belong(
+    site: Site, bare: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The example's settings are nobody's: by them the secrets would lie where the restored env file does not look."""
+    folder = tmp_path_factory.mktemp("srv") / "secrets"
+    restored(bare, named(site, COTAI_SECRETS=str(folder), APP_ENV_FILE="conf/own.env"))
+    assert (folder / "POSTGRES_PASSWORD").read_bytes() == (
+        site.settings.secrets_folder / "POSTGRES_PASSWORD"
+    ).read_bytes()
+    assert CANARY in (bare.settings.directory / "conf/own.env").read_text()
+    assert not (bare.settings.directory / "env/secrets").exists()
+
+
+def test_what_was_set_for_the_command_wins_over_the_backup(site: Site, bare: Site) -> None:
+    """As it does over an env file."""
+    variables = bare.settings.variables.model_copy(update={"COTAI_SECRETS": "mine"})
+    here = Site(bare.stack, bare.settings.model_copy(update={"variables": variables}), bare.engine)
+    restored(here, named(site, COTAI_SECRETS="theirs", APP_ENV_FILE="own.env"))
+    assert (bare.settings.directory / "mine/POSTGRES_PASSWORD").exists()
+    assert not (bare.settings.directory / "theirs").exists()
+
+
+def test_an_env_file_at_hand_says_where_files_belong(site: Site) -> None:
+    """Whatever that of the backup says."""
+    kept = named(site, COTAI_SECRETS="theirs", APP_ENV_FILE="their.env")
+    (site.settings.directory / "own.env").unlink()
+    restored(site, kept)
+    assert (site.settings.directory / "own.env").exists()
+    assert not (site.settings.directory / "theirs").exists()
+
+
+@pytest.mark.parametrize("place", ["/", ".", "../elsewhere", "/srv/../etc", "//"])
+@pytest.mark.parametrize("name", ["COTAI_SECRETS", "APP_ENV_FILE"])
+def test_no_backup_names_a_place_that_is_none(site: Site, bare: Site, name: str, place: str) -> None:
+    """The root, the project itself, or a way out of where it seems to be."""
+    kept = named(site, **({"APP_ENV_FILE": "own.env"} | {name: place}))
+    with pytest.raises(RefusedError, match=f"{name}={place} in the archive"):
+        Config(encrypted=True).stage(bare, BACKUP, [kept.stream], kept.feed)
+    assert not list(bare.settings.directory.iterdir())
+
+
+def test_a_file_without_a_place_is_told(site: Site, bare: Site) -> None:
+    """Left out in silence, it would be missed when the application starts."""
+    kept = named(site, COTAI_SECRETS="env/secrets")
+    with pytest.raises(RefusedError, match="not every file has a place") as caught:
+        Config(encrypted=True).stage(bare, BACKUP, [kept.stream], kept.feed)
+    assert [one.where for one in caught.value.findings] == ["env/application.env"]
+    assert not list(bare.settings.directory.iterdir())
+
+
+def test_a_plain_backup_holds_no_address_to_post_to(site: Site) -> None:
+    """Not where it is set, not in the line above that was commented out, and not in what Compose renders of it."""
+    tokens = {"BACKUP_WEBHOOK_URL": f"https://example.org/{CANARY}/1", "ALERT_WEBHOOK_URL": "https://example.org/token"}
+    settings = site.settings.model_copy(update={"variables": site.settings.variables.model_copy(update=tokens)})
+    settings.env_file.write_text(
+        f"# BACKUP_WEBHOOK_URL=https://example.org/{CANARY}\nBACKUP_WEBHOOK_URL='{tokens['BACKUP_WEBHOOK_URL']}'\n"
+        f"A=1\nexport ALERT_WEBHOOK_URL = {tokens['ALERT_WEBHOOK_URL']} # token\nB=2\n"
+    )
+    (settings.directory / "invoke.yaml").write_text(f"url: {tokens['ALERT_WEBHOOK_URL']}\n")
+    service = {"image": "backend:1", "environment": tokens}
+    here = Site(site.stack, settings, FakeEngine(rendered={"services": {"backend": service}}))
+    kept = keep(Config(encrypted=False), here)
+    assert CANARY.encode() not in kept.data
+    assert b"token" not in kept.data
+    files = unpack(kept.data)
+    assert files["env/.env.production"].content == (
+        b"# BACKUP_WEBHOOK_URL=\nBACKUP_WEBHOOK_URL=\nA=1\nexport ALERT_WEBHOOK_URL =\nB=2\n"
+    )
+    assert kept.stream.facts["files"]["env/.env.production"] == files["env/.env.production"].digest
+    assert unpack(keep(Config(encrypted=True), here).data)["env/.env.production"].content == (
+        settings.env_file.read_bytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "empty"),
+    [
+        ("invoke.yaml", True),
+        ("docker/redis/redis.conf", True),
+        ("env/secrets/backup/S3_ACCESS_KEY", True),
+        ("env/secrets/POSTGRES_PASSWORD", False),
+        ("env/.env.production", False),
+    ],
+)
+def test_only_the_env_file_and_secrets_are_data(bare: Site, file: str, *, empty: bool) -> None:
+    """A checkout of the project, and the keys to the store, are what every restore begins with."""
+    path = bare.settings.directory / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("text")
+    assert Config(encrypted=True).is_empty(bare) is empty
+
+
+def test_a_development_project_is_empty(site: Site) -> None:
+    """Its env file comes with every checkout."""
+    settings = site.settings.model_copy(update={"environment": "dev"})
+    assert Config(encrypted=True).is_empty(Site(site.stack, settings, site.engine))

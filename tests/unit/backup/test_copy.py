@@ -202,7 +202,10 @@ def test_the_sheet_says_how_each_stream_is_opened() -> None:
             "| pg_restore --create --exit-on-error --dbname=postgres",
         ),
         ("postgres-physical.1.zst", "| tar -x -C postgres-physical"),
-        ("mongodb.1.zst", "| mongorestore --archive"),
+        (
+            "mongodb.1.zst",
+            "| mongorestore --archive --nsExclude='admin.system.*' --nsExclude='*.before_20*Z-*' --nsExclude='*.restore_20*Z-*'",
+        ),
         ("mongodb-2.1.zst", "> mongodb-2.bson"),
         ("redis.1.zst", "> dump.rdb"),
         ("volume-media.1.zst", "| tar -x --numeric-owner --xattrs -C volume-media"),
@@ -210,7 +213,7 @@ def test_the_sheet_says_how_each_stream_is_opened() -> None:
         assert f"{opened.format(name)} {after}\n" in sheet
     assert "postgres-a_b (pg_dump, server 17.6)\n" in sheet
     replayed = stream(backup, "mongodb", b"1", kind="mongodump", facts={"replica_set": "rs0"})
-    assert "| mongorestore --archive --oplogReplay\n" in recovery_sheet(manifest(backup, replayed))
+    assert "| mongorestore --archive --oplogReplay --nsExclude=" in recovery_sheet(manifest(backup, replayed))
     assert "the private key of one of: 0123456789abcdef" in sheet
     plain = recovery_sheet(manifest(backup, streams[0]))
     assert "age" not in plain.replace("message", "")

@@ -83,6 +83,15 @@ def test_a_stage_that_fails_ends_the_block(wait: Callable[[Line], object]) -> No
     assert threading.active_count() == before
 
 
+def test_a_stage_that_waits_for_something_else_is_freed() -> None:
+    """It does not look at its lines: whoever knows what it waits for is told to end that."""
+    freed, before = threading.Event(), threading.active_count()
+    with pytest.raises(BrokenError), at_work([Line()], lambda: (freed.wait(), None)[1], free=freed.set):
+        raise BrokenError
+    assert freed.is_set()
+    assert threading.active_count() == before
+
+
 def test_a_stage_that_fails_after_the_block_is_noticed() -> None:
     """The block waits for its stages, and for what became of them."""
     left = threading.Event()

@@ -61,6 +61,16 @@ def test_a_manifest_that_cannot_be_read_has_a_line_too(tmp_path: Path, store: Me
     assert f"{backup} 1 d damaged damaged: only a person removes it" in shown(tmp_path).splitlines()[1]
 
 
+def test_a_partial_backup_does_not_look_like_a_whole_one(tmp_path: Path, store: MemoryStore) -> None:
+    """In the list, by itself, and for programs."""
+    backup = make(catalogue(tmp_path, store), datetime.now(UTC) - DAY, complete=False)
+    assert f"{backup} 1 d postgres, redis (partial) 67 B" in shown(tmp_path)
+    assert json.loads(shown(tmp_path, as_json=True))["backups"][0]["complete"] is False
+    console = RecordingConsole()
+    show_backup(settings=settings(tmp_path), console=console)
+    assert "holds postgres, redis only" in console.text()
+
+
 def test_an_empty_store_says_what_to_do(tmp_path: Path, store: MemoryStore) -> None:
     """No table of nothing."""
     assert shown(tmp_path) == "no backup of cotai-dev in memory. inv backup.create makes one."

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
+import sys
 from copy import deepcopy
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,14 +31,15 @@ from cotai_tasks.backup.mongodb_plan import (
     unstage_steps,
 )
 from cotai_tasks.backup.mongodb_server import JOBS, WHICH, Server
+from cotai_tasks.backup.recover import recovery_sheet
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.process import PATIENCE, Piped
 from cotai_tasks.testing import FakeEngine, FakePiped, container
+from tests.unit.backup.catalogues import manifest
 from tests.unit.deploy.stacks import service, settings, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
 BACKUP, OTHER = "20261123T073840Z-a1b2c3", "20261122T073840Z-d4e5f6"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -107,6 +112,18 @@ def test_a_swap_is_undone_from_every_step(done: int) -> None:
         assert contents(again) == BEFORE
         take(again, unstage_steps(again, BACKUP))
         assert again == BEFORE
+
+
+@pytest.mark.parametrize("done", range(1, 7))
+def test_what_waits_in_the_middle_of_a_swap_is_not_dropped(done: int) -> None:
+    """Without it half a swap would look like a finished one, and the rest of the backup would be gone."""
+    data = prepared()
+    steps = swap_steps(data, BACKUP)
+    assert len(steps) == 7
+    take(data, steps[:done])
+    assert unstage_steps(data, BACKUP) == []
+    take(data, revert_steps(data, BACKUP))
+    assert len(unstage_steps(data, BACKUP)) == 3
 
 
 def test_an_interrupted_swap_is_told_from_a_finished_one() -> None:
@@ -206,7 +223,7 @@ def test_a_server_that_was_written_to_is_compared_by_names() -> None:
     expected = {"cotai.tenders": {"type": "collection", "indexes": ["due"]}}
     found = {"cotai.tenders": FACTS["cotai.tenders"], "cotai.new": {"type": "collection", "indexes": []}}
     assert compare(expected, found, quiet=False) == []
-    assert compared(expected, quiet=False).startswith("1 collections and their indexes (not counted")
+    assert compared(expected, quiet=False).startswith("1 collection and their indexes (not counted")
     assert compared(FACTS, quiet=True) == "2 collections, 3 documents, content hashes, indexes"
 
 
@@ -259,6 +276,8 @@ def test_a_stack_without_mongodb_has_none_of_it() -> None:
     without = Site(stack(service("backend")), settings(), FakeEngine())
     assert MongoDB().dumps(without) == []
     assert MongoDB().leftovers(without) == Leftovers()
+    for undo in (MongoDB().revert, MongoDB().unstage, MongoDB().discard):
+        undo(without, BACKUP)
     assert "no such service" in MongoDB().unfit(without, [stream("bson", "8.2")])[0].fault
 
 
@@ -274,11 +293,64 @@ def test_a_server_that_does_not_run_is_named() -> None:
     assert caught.value.cure == "inv deploy.dev"
 
 
+def test_a_server_that_does_not_run_is_in_nobodys_way() -> None:
+    """Of what it holds nothing is known: other parts of the stack are restored, put back and cleared without it."""
+    dead = site("secantusdb", FakeEngine(found_containers=[container("mongodb", state="exited")]))
+    assert MongoDB().leftovers(dead) == Leftovers()
+    assert MongoDB().users(dead, []) == {"backend"}
+    with pytest.raises(BackupError, match="not running"):  # whoever has moved its data must hear of it
+        MongoDB().revert(dead, BACKUP)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\2facts\0\0\0\0\0{half", b"\2facts\0\0\0\0\0\xff"])
+def test_a_dump_that_does_not_tell_what_it_holds_has_failed(tail: bytes) -> None:
+    """In words, wherever it broke off."""
+    engine = FakeEngine(
+        found_containers=[container("mongodb")], answers={"exec": ["bson"]}, streams={"exec": b"x" * 200 + tail}
+    )
+    (dump,) = MongoDB().dumps(site("secantusdb", engine))
+    with dump.open() as source:
+        source.read()
+        with pytest.raises(BackupError, match="without the facts"):
+            source.finish()
+
+
 def test_an_image_without_a_tool_is_too_old() -> None:
     """It is said what to do about it."""
     engine = FakeEngine(found_containers=[container("mongodb")])
     with pytest.raises(BackupError, match="neither mongodump nor mongodb-dump"):
         MongoDB().dumps(site("secantusdb", engine))
+
+
+@pytest.mark.parametrize("kind", ["mongodump", "bson"])
+def test_a_job_of_any_size_reaches_the_server(tmp_path: Path, kind: str) -> None:
+    """Through the input, whole and unchanged: an argument may have 128 KiB. And the leash still holds."""
+    engine = FakeEngine(streams={"exec": b"{}"})
+    names = [("cotai", f'{number} $HOME `id` \\n "ü" {"x" * 100}') for number in range(4000)]
+    Server(engine, "x", kind).facts(names)
+    (call,) = engine.calls
+    assert call[:3] == ("exec", "--interactive", "x")
+    stand_ins = {
+        "mongosh": '#!/bin/sh\ncat /dev/fd/4\nsleep "${LONG:-0}"\n',
+        "mongodb-collections": f"#!{sys.executable}\nimport os, sys, time\nprint(sys.argv[1], end='', flush=True)\n"
+        "time.sleep(int(os.environ.get('LONG', 0)))\n",
+    }
+    for name, text in stand_ins.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with Piped(call[3:], environ, "job") as piped:
+        piped.write(engine.fed[0])
+        assert json.loads(b"".join(iter(piped.read, b""))) == {
+            "do": "facts",
+            "of": [[database, name] for database, name in names],
+            "content": True,
+        }
+        piped.finish()
+    with Piped(call[3:], environ | {"LONG": "600"}, "job") as piped:
+        piped.write(engine.fed[0])
+        with pytest.raises(EngineError):
+            piped.finish()
 
 
 def test_a_time_series_is_not_staged() -> None:
@@ -378,7 +450,7 @@ const database = (name) => ({
 });
 const scope = {
   db: database("test"), process, print: (text) => told.push(JSON.parse(text)),
-  require: () => ({ readFileSync: (path) => `content of ${path}\\n` }),
+  require: () => ({ readFileSync: (path) => path === "/dev/fd/4" ? process.env.GIVEN : `content of ${path}\\n` }),
 };
 new Function(...Object.keys(scope), process.env.SCRIPT)(...Object.values(scope));
 console.log(JSON.stringify(told));
@@ -395,13 +467,27 @@ def mongosh(job: dict[str, Any], environ: dict[str, str] | None = None, **state:
     found = {"set": "rs0", "data": {"cotai": [TENDERS, VIEW, {"name": "system.views", "type": "collection"}]}} | state
     done = subprocess.run(
         [node, "--eval", _STAND_IN],
-        env={"JOB": json.dumps(job), "STATE": json.dumps(found), "SCRIPT": JOBS, **(environ or {})},
+        env={"GIVEN": json.dumps(job), "STATE": json.dumps(found), "SCRIPT": JOBS, **(environ or {})},
         capture_output=True,
         text=True,
         check=True,
     )
     told: list[Any] = json.loads(done.stdout)
     return told
+
+
+def test_a_restore_by_hand_leaves_out_users_and_what_restores_had_kept() -> None:
+    """On the sheet that lies beside a download, and in the documentation; an application's own names come back."""
+    flags = [f"--nsExclude='{one}'" for one in ("admin.system.*", "*.before_20*Z-*", "*.restore_20*Z-*")]
+    sheet = recovery_sheet(manifest(BACKUP, stream("mongodump", "8.0.26")))
+    guide = Path(__file__).parents[3] / "docs/recovery.md"
+    for text in (sheet, guide.read_text()):
+        assert f"{' '.join(flags)}\n" in text
+    patterns = [one.split("'")[1] for one in flags]
+    for name, out in (("cotai.tenders", False), ("cotai.before_christmas", False), ("admin.system.users", True)):
+        assert any(fnmatchcase(name, one) for one in patterns) is out
+    for name in (f"cotai.before_{BACKUP}", f"cotai.before_{BACKUP}.a", f"cotai.restore_{OTHER}.a.b"):
+        assert any(fnmatchcase(name, one) for one in patterns)
 
 
 def test_mongosh_lists_what_is_the_applications() -> None:
@@ -480,6 +566,18 @@ def test_what_is_staged_is_named_database_by_database() -> None:
     assert empty.calls == []
 
 
+class Answering(FakePiped):
+    """A command that answers the job which it is given."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], object]) -> None:
+        super().__init__(b"", None, [])
+        self._answer = answer
+
+    def write(self, data: bytes) -> int:
+        self._output = io.BytesIO(json.dumps(self._answer(json.loads(data))).encode())
+        return len(data)
+
+
 class Asked(FakeEngine):
     """An engine with one MongoDB, whose last write is the next of `writes` each time it is asked."""
 
@@ -490,7 +588,7 @@ class Asked(FakeEngine):
     def pipe(self, *arguments: str, what: str, patience: float = PATIENCE) -> Piped:
         if "mongosh" not in arguments:
             return super().pipe(*arguments, what=what, patience=patience)
-        return FakePiped(json.dumps(self._answer(json.loads(arguments[-2]))).encode(), None, [])
+        return Answering(self._answer)
 
     def _answer(self, job: dict[str, Any]) -> object:
         match job["do"]:

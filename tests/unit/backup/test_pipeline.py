@@ -157,6 +157,16 @@ def test_an_interruption_of_the_dump_ends_it(store: Disturbed) -> None:
     refused(Pieces([noise(MB), KeyboardInterrupt()]), store, KeyboardInterrupt, None)
 
 
+def test_what_age_refuses_is_told(store: Disturbed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an error of ours, with its own words."""
+
+    def refuse(*_: object) -> None:
+        raise pyrage.EncryptError("incompatible recipients")
+
+    monkeypatch.setattr("pyrage.encrypt_io", refuse)
+    refused(Pieces([noise(MB)]), store, BackupError, "age cannot encrypt: incompatible recipients")
+
+
 # --- stores that fail ---
 
 
@@ -270,12 +280,17 @@ def test_damage_is_found(kind: str, encrypted: bool, store: Disturbed) -> None: 
         hash_stream(stream, store=store, progress=lambda _plain, _stored: None)
 
 
+def another_share(data: bytes) -> bytes:
+    place = data.index(b"-> X25519 ") + 20
+    return data[:place] + (b"B" if data[place : place + 1] != b"B" else b"C") + data[place + 1 :]
+
+
 def test_damage_where_the_recipients_stand_is_found_without_a_key(store: Disturbed) -> None:
     """It looks like a wrong identity: the error says what to do if it is not."""
     store.max_parts = 10_000
     stream = put(Pieces([noise(20 * PIECE)]), store)
     key = stream.objects[0].key
-    store.objects[key] = flip(lambda data: data.index(b"-> X25519") + 20)(store.objects[key])
+    store.objects[key] = another_share(store.objects[key])
     with pytest.raises(IdentityError) as caught:
         take(stream, store)
     assert "backup.verify --level data" in caught.value.cure

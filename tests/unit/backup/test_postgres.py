@@ -11,11 +11,11 @@ import pytest
 from cotai_tasks.backup.component import Leftovers, Site
 from cotai_tasks.backup.manifest import Stream
 from cotai_tasks.backup.postgres import Postgres
-from cotai_tasks.backup.postgres_dump import stream_name
+from cotai_tasks.backup.postgres_dump import dump_roles, read_settings, stream_name, write_settings
 from cotai_tasks.backup.postgres_physical import PostgresPhysical, moment
-from cotai_tasks.backup.postgres_roles import missing_roles, role_differences
-from cotai_tasks.backup.postgres_server import conninfo, identifier, literal, text
-from cotai_tasks.errors import BackupError, UsageError
+from cotai_tasks.backup.postgres_roles import missing_roles, read_roles, role_differences
+from cotai_tasks.backup.postgres_server import Server, conninfo, identifier, literal, text
+from cotai_tasks.errors import BackupError, EngineError, UsageError
 from cotai_tasks.testing import FakeEngine, container
 from tests.unit.deploy.stacks import service, settings, stack
 
@@ -178,12 +178,36 @@ def test_missing_roles_cannot_log_in() -> None:
     assert missing_roles(ROLES, ROLES) == []
 
 
+def test_of_a_roles_settings_only_the_names_are_asked() -> None:
+    """ALTER ROLE … SET may hold a secret as well."""
+    engine = FakeEngine(answers={"exec": [json.dumps(ROLES)]})
+    assert read_roles(Server(engine, "postgres-1")) == ROLES
+    asked = engine.calls[0][-1]
+    assert "split_part(setting, '=', 1) FROM unnest(rolconfig)" in asked
+    assert asked.count("rolconfig") == 1
+
+
 def test_roles_are_compared() -> None:
     """One that is missing, one too many, one that may more."""
     more = ROLES | {"app": ROLES["app"] | {"attributes": "SUPERUSER"}, "new": ROLES["app"]}
     found = {name: one for name, one in more.items() if name != "clerk"}
     assert [one.where for one in role_differences(ROLES, found)] == ["role app", "role clerk", "role new"]
     assert [*role_differences(ROLES, ROLES)] == []
+
+
+def test_the_settings_of_databases_come_back_from_the_dump_of_the_roles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in a remark on its last line, whatever is in a value, and nowhere in the facts."""
+    settings = {"cotai": ["ALTER DATABASE :\"database\" SET app.key TO 'canary\n-- settings of the databases: {}'"]}
+    dumped = b"CREATE ROLE cotai;\n" + write_settings(settings)
+    assert read_settings(dumped) == settings
+    assert [line[:2] for line in dumped.splitlines()] == [b"CR", b"", b"--"]
+    engine = FakeEngine(streams={"exec": b"CREATE ROLE cotai;\n"})
+    answers = iter(["170012", json.dumps(ROLES), json.dumps(settings)])
+    monkeypatch.setattr(Server, "ask", lambda *_: next(answers))
+    with dump_roles(Server(engine, "postgres-1")) as dump:
+        told = b"".join(iter(lambda: dump.read(7), b""))
+        assert read_settings(told) == settings
+        assert "canary" not in json.dumps(dump.finish())
 
 
 def test_names_are_quoted_for_whoever_reads_them() -> None:
@@ -193,3 +217,31 @@ def test_names_are_quoted_for_whoever_reads_them() -> None:
     assert literal("it's") == "'it''s'"
     assert text("ä".encode()) == "ä"
     assert text(b"\xe4") == "ä"
+
+
+@pytest.mark.parametrize(
+    ("statement", "patience"), [("\n  SELECT 1", "120"), ("SHOW x", "120"), ('DROP DATABASE "a"', "21600")]
+)
+def test_no_question_waits_for_ever(statement: str, patience: str) -> None:
+    """A server that is stopped takes a connection and says nothing: psql is ended in its container."""
+    engine = FakeEngine()
+    Server(engine, "there").ask(statement)
+    (call,) = engine.calls
+    at = call.index("there")
+    assert call[at + 1 : at + 6] == ("timeout", "--verbose", "--kill-after=10", patience, "psql")
+    assert "PGCONNECT_TIMEOUT=30" in call[:at]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "timeout: sending signal TERM to command 'psql'",
+        'psql: error: connection to server on socket "/run/x" failed: timeout expired',
+    ],
+)
+def test_a_silent_server_is_told_as_that(said: str) -> None:
+    """What else psql says stays what it is."""
+    with pytest.raises(BackupError, match="postgres does not answer"):
+        Server(FakeEngine(errors={"exec": EngineError("no", evidence=said)}), "there").ask("SELECT 1")
+    with pytest.raises(EngineError, match="syntax"):
+        Server(FakeEngine(errors={"exec": EngineError("syntax", evidence="syntax")}), "there").ask("SELECT 1")

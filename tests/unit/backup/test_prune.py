@@ -10,7 +10,7 @@ import pytest
 
 from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup.prune import Pruned, prune
-from cotai_tasks.errors import RefusedError, StoreError, UsageError
+from cotai_tasks.errors import RefusedError, StoreError
 from cotai_tasks.testing import RecordingConsole
 from tests.unit.backup.catalogues import MemoryStore, backup_id, catalogue, make, settings
 
@@ -38,10 +38,15 @@ def found(tmp_path: Path, store: MemoryStore) -> Catalogue:
     return catalogue(tmp_path, store)
 
 
-def run(directory: Path, console: RecordingConsole | None = None, **flags: Any) -> Pruned:  # noqa: ANN401
-    usual: dict[str, Any] = {"keep": "last=1", "yes": True}
-    own = settings(directory, BACKUP_MIN_KEEP=1)
-    return prune(settings=own, console=console or RecordingConsole(), **usual | flags)
+def run(
+    directory: Path,
+    console: RecordingConsole | None = None,
+    *,
+    yes: bool = True,
+    **flags: Any,  # noqa: ANN401
+) -> Pruned:
+    own = settings(directory, BACKUP_MIN_KEEP=1, BACKUP_KEEP="last=1")
+    return prune(yes=yes, settings=own, console=console or RecordingConsole(), **flags)
 
 
 def test_what_no_rule_keeps_goes(tmp_path: Path, found: Catalogue, store: MemoryStore) -> None:
@@ -65,7 +70,7 @@ def test_what_no_rule_keeps_goes(tmp_path: Path, found: Catalogue, store: Memory
 
 
 def test_the_rules_of_the_settings_hold(tmp_path: Path, found: Catalogue) -> None:
-    """Without --keep BACKUP_KEEP decides, and BACKUP_MIN_KEEP is respected."""
+    """BACKUP_KEEP decides, and BACKUP_MIN_KEEP is respected."""
     for age in range(1, 9):
         make(found, NOW - age * DAY)
     prune(yes=True, settings=settings(tmp_path, BACKUP_KEEP="last=2"), console=RecordingConsole())
@@ -73,16 +78,26 @@ def test_the_rules_of_the_settings_hold(tmp_path: Path, found: Catalogue) -> Non
 
 
 def test_nothing_goes_unconfirmed_or_on_a_dry_run(tmp_path: Path, found: Catalogue, store: MemoryStore) -> None:
-    """Without a terminal it refuses; a dry run shows what would go; a wrong rule decides nothing."""
+    """Without a terminal it refuses; a dry run shows what would go."""
     make(found, NOW - 2 * DAY)
     make(found, NOW - DAY)
     before = dict(store.objects)
     with pytest.raises(RefusedError, match="Remove 1 of 2 backups from memory"):
         run(tmp_path, yes=False)
-    with pytest.raises(UsageError, match="no such rule"):
-        run(tmp_path, keep="latest=3")
     assert run(tmp_path, dry_run=True).removed == ()
     assert (store.objects, store.swept) == (before, [])
+
+
+def test_a_program_is_not_asked_of_what_nobody_saw(tmp_path: Path, found: Catalogue) -> None:
+    """JSON comes after the deed: without --yes it refuses before a question is asked; to look is allowed."""
+    make(found, NOW - 2 * DAY)
+    make(found, NOW - DAY)
+    console = RecordingConsole()
+    with pytest.raises(RefusedError, match="--json shows no table"):
+        run(tmp_path, console, yes=False, as_json=True)
+    assert (console.text(), len(found.ids())) == ("", 2)
+    run(tmp_path, console, yes=False, as_json=True, dry_run=True)
+    assert len(json.loads(console.text())["to_remove"]) == 1
 
 
 def test_run_twice_there_is_nothing_to_do(tmp_path: Path, found: Catalogue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from cotai_tasks.backup.component import Difference, Dump, Leftovers, Rehearsal, Site
+from cotai_tasks.backup.live import half_done, replace
 from cotai_tasks.backup.manifest import Manifest, Stream
 from cotai_tasks.backup.rehearse import choose
-from cotai_tasks.backup.restore import replace
 from cotai_tasks.errors import BackupError, Finding, IntegrityError, UsageError
 from cotai_tasks.facts import Project
 from cotai_tasks.stack import Stack
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from cotai_tasks.backup.component import Component, Feed
@@ -88,9 +89,16 @@ class Story(FakeEngine):
         super().__init__(found_containers=[container(name) for name in services])
         self.story = story
 
-    def compose(self, project: Project, *arguments: str):  # type: ignore[no-untyped-def]  # noqa: ANN201
+    def compose(self, project: Project, *arguments: str) -> Iterator[str]:
         self.story.append(" ".join(arguments))
-        return super().compose(project, *arguments)
+        yield from super().compose(project, *arguments)
+
+    def command(self, *arguments: str) -> str:
+        self.story.append(" ".join(arguments[:2]))
+        return super().command(*arguments)
+
+    def volume_labels(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        return {name: self.found_volumes[name] for name in names if name in self.found_volumes}
 
 
 def manifest(*components: str) -> Manifest:
@@ -134,16 +142,18 @@ def parts(story: list[str], **first: object) -> tuple[Part, Part]:
 
 
 def test_users_stop_only_for_the_swap() -> None:
-    """Everything is staged and compared while they run; those that ran run again, others are not started."""
+    """Everything is staged and compared while they run; who ran is written down, and runs again; nobody else does."""
     assert restore(*parts([])) == [
         "stage postgres",
         "stage redis",
+        "volume create",
         "stop backend celery-worker",
         "swap postgres",
         "swap redis",
-        "start backend celery-worker",
         "unstage postgres",
         "unstage redis",
+        "start backend celery-worker",
+        "volume rm",
     ]
 
 
@@ -154,36 +164,70 @@ def test_data_that_differs_never_becomes_live() -> None:
     assert "not what its manifest says" in story[4]
 
 
-@pytest.mark.parametrize("fails", ["stage", "swap"])
-def test_what_fails_leaves_the_old_data(fails: str) -> None:
-    """A failed swap is put back, the last first; what was staged is removed; services start whatever happened."""
+def test_what_cannot_be_staged_leaves_everything() -> None:
+    """What was staged is removed; nobody was stopped."""
     story: list[str] = []
-    users = frozenset({"backend"})
-    told = restore(Part("postgres", story, used_by=users), Part("redis", story, fails=fails, used_by=users))
-    swapped = {
-        "stage": [],
-        "swap": [
-            "stop backend",
-            "swap postgres",
-            "swap redis",
-            "revert redis",
-            "revert postgres",
-            "start backend",
-        ],
-    }
+    told = restore(Part("postgres", story), Part("redis", story, fails="stage"))
+    assert told == ["stage postgres", "stage redis", "unstage postgres", "unstage redis", "! stage of redis failed"]
+
+
+def test_what_cannot_be_swapped_is_put_back() -> None:
+    """All of it, the last first; then the services start."""
+    users, story = frozenset({"backend"}), list[str]()
+    told = restore(Part("postgres", story, used_by=users), Part("redis", story, fails="swap", used_by=users))
     assert told == [
         "stage postgres",
         "stage redis",
-        *swapped[fails],
-        "unstage postgres",
+        "volume create",
+        "stop backend",
+        "swap postgres",
+        "swap redis",
+        "revert redis",
         "unstage redis",
-        f"! {fails} of redis failed",
+        "revert postgres",
+        "unstage postgres",
+        "start backend",
+        "volume rm",
+        "! swap of redis failed",
     ]
+
+
+def test_nobody_starts_on_a_mixture() -> None:
+    """One that cannot be put back keeps nobody from being put back, and everybody from being started."""
+    users, story = frozenset({"backend"}), list[str]()
+    first = Part("postgres", story, used_by=users)
+    second = Part("mongodb", story, fails="revert", used_by=users)
+    third = Part("redis", story, fails="swap", used_by=users)
+    told = restore(first, second, third)
+    assert "revert postgres" in told
+    assert not [line for line in told if line.startswith(("start", "volume rm"))]
+    assert told[-1] == f"! not all could be put back as before the restore of {ID}"
 
 
 def test_who_did_not_run_is_not_started() -> None:
     """A stack that is stopped stays stopped."""
     assert not [line for line in restore(*parts([]), running=()) if line.startswith(("stop", "start"))]
+
+
+def test_an_interruption_waits_for_the_swap() -> None:
+    """Ctrl-C in the middle of it takes effect when the services run again: there is neither old nor new before."""
+    story: list[str] = []
+
+    class Interrupted(Part):
+        def swap(self, site: Site, backup: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().swap(site, backup)
+
+    with pytest.raises(KeyboardInterrupt):
+        restore(Interrupted("postgres", story, used_by=frozenset({"backend"})))
+    assert story[-4:] == ["swap postgres", "unstage postgres", "start backend", "volume rm"]
+
+
+def test_what_is_left_tells_how_far_it_came() -> None:
+    """Staged and nothing replaced is harmless; both of one backup is a restore that was interrupted half-way."""
+    idle = {"postgres": Leftovers(staged=frozenset({"a"})), "redis": Leftovers(replaced=frozenset({"b"}))}
+    half = {"postgres": Leftovers(staged=frozenset({"a"})), "redis": Leftovers(replaced=frozenset({"a", "b"}))}
+    assert (half_done(idle), half_done(half)) == ([], ["a"])
 
 
 def test_components_are_chosen_from_what_the_backup_holds() -> None:

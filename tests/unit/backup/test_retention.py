@@ -11,7 +11,7 @@ from cotai_tasks.backup.catalogue import Entry
 from cotai_tasks.backup.retention import plan, read_keep
 from cotai_tasks.backup.verification import Level, Verification
 from cotai_tasks.errors import Finding, UsageError
-from tests.unit.backup.catalogues import NOW, backup_id, manifest
+from tests.unit.backup.catalogues import NOW, backup_id, manifest, stream
 
 FAULT = Finding("x", "damaged", "")
 
@@ -30,8 +30,8 @@ def verified(level: Level, *, ok: bool = True) -> dict[Level, Verification]:
     return {level: Verification(level=level, ok=ok, at=NOW, seconds=1, host="here")}
 
 
-def kept(entries: list[Entry], keep: str, min_keep: int = 1) -> dict[str, tuple[str, ...]]:
-    decisions = plan(entries, keep=read_keep(keep), min_keep=min_keep, now=NOW)
+def kept(entries: list[Entry], keep: str, min_keep: int = 1, now: datetime = NOW) -> dict[str, tuple[str, ...]]:
+    decisions = plan(entries, keep=read_keep(keep), min_keep=min_keep, now=now)
     return {f"{one.entry.time:%m-%d %H}": one.reasons for one in decisions if one.keeps}
 
 
@@ -84,7 +84,7 @@ def test_a_year_of_weeks_is_not_the_calendars() -> None:
     """The last days of December can be the first week of the next year: one week, one backup."""
     december, january = datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
     entries = [entry(january), entry(december), entry(december - timedelta(days=7))]
-    reasons = kept(entries, "weekly=2")
+    reasons = kept(entries, "weekly=2", now=january)
     assert reasons == {"01-02 00": ("weekly 2026-W53",), "12-24 00": ("weekly 2026-W52",)}
 
 
@@ -114,6 +114,39 @@ def test_a_damaged_one_fills_no_place_and_is_never_removed() -> None:
         "11-23 13": ("damaged: only a person removes it",),
         "11-23 12": ("last 2", "daily 2026-11-23"),
         "11-22 12": ("last 2", "daily 2026-11-22"),
+    }
+
+
+def test_partial_ones_take_nobodys_place() -> None:
+    """The newest of each set of components stays, beside what the rules keep; neither counts for the least number."""
+
+    def partial(hours: int, *parts: str, **changes: Any) -> Entry:  # noqa: ANN401
+        time = NOW - timedelta(hours=hours)
+        backup = backup_id(time)
+        streams = [stream(backup, part, b"data", component=part) for part in parts]
+        return entry(time, manifest=manifest(backup, *streams, time=time, complete=False, **changes))
+
+    entries = [
+        *(partial(1, "redis"), partial(2, "postgres", "redis"), partial(3, "redis"), partial(4, "redis", tag="mine")),
+        *every(timedelta(days=1), 4, end=NOW - timedelta(days=1)),
+    ]
+    assert kept(entries, "last=1 daily=2", min_keep=3) == {
+        "11-23 11": ("newest of redis",),
+        "11-23 10": ("newest of postgres,redis",),
+        "11-23 08": ("tag mine",),
+        "11-22 12": ("last 1", "daily 2026-11-22"),
+        "11-21 12": ("daily 2026-11-21",),
+        "11-20 12": ("one of at least 3",),
+    }
+
+
+def test_one_from_the_future_fills_no_place() -> None:
+    """A clock that was wrong once must push no good one out; it stays until its time has come, or a person decides."""
+    entries = [entry(NOW + timedelta(days=9)), *every(timedelta(days=1), 3, end=NOW + timedelta(minutes=59))]
+    assert kept(entries, "last=1 daily=2") == {
+        "12-02 12": ("its time lies in the future",),
+        "11-23 12": ("last 1", "daily 2026-11-23"),
+        "11-22 12": ("daily 2026-11-22",),
     }
 
 

@@ -49,6 +49,14 @@ def test_what_is_missed_is_made_up_for() -> None:
     assert (backup.catch_up, prune.catch_up, check.catch_up) == (True, True, False)
 
 
+def test_a_night_that_hangs_does_not_keep_the_next() -> None:
+    """Backups and drills are ended before the next is due."""
+    assert {one.name for one in make_jobs("prod", 163, drill=True) if one.longest == "12h"} == {
+        "backup",
+        "backup-drill",
+    }
+
+
 @pytest.mark.parametrize("minute", range(120, 240, 7))
 def test_a_missing_night_is_found_in_the_morning(minute: int) -> None:
     """Whenever a host's minute is: at 06:13 the backup of the night before is older than 26 hours."""

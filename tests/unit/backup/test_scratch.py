@@ -10,8 +10,16 @@ from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.testing import FakeEngine
 from tests.unit.deploy.stacks import service, settings, stack
 
-NAME = "cotai-dev-scratch-postgres"
-REMOVED = ("container", "rm", "--force", "--volumes", NAME)
+BACKUP = "20261123T073840Z-7c8255"
+NAME = "cotai-dev-drill-postgres-7c8255"
+KEPT = "cotai-dev-scratch-postgres-7c8255"
+
+
+def removal(name: str) -> tuple[str, ...]:
+    return ("container", "rm", "--force", "--volumes", name)
+
+
+REMOVED = removal(NAME)
 
 
 def site(**answers: list[str]) -> Site:
@@ -31,13 +39,13 @@ def calls(site: Site) -> list[tuple[str, ...]]:
 def test_a_scratch_container_has_nothing_but_its_image_and_limits() -> None:
     """No network, no mount of the project, no capability; it is removed before, and after with its volumes."""
     at = site()
-    with scratch(at, "postgres", "id", probe=["ready"], command=["serve", "-x"], environ={"TRUST": "yes"}) as name:
+    with scratch(at, "postgres", BACKUP, probe=["ready"], command=["serve", "-x"], environ={"TRUST": "yes"}) as name:
         assert name == NAME
     assert calls(at) == [
         REMOVED,
         (
             *("run", "--detach", "--pull", "never", "--name", NAME, "--network", "none"),
-            *("--label", "cotai.scratch=cotai-dev", "--label", "cotai.backup=id"),
+            *("--label", "cotai.scratch=cotai-dev", "--label", f"cotai.backup={BACKUP}"),
             *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "999:999"),
             *("--memory", "805306368", "--cpus", "1.5", "--tmpfs", "/tmp:size=64m", "--env", "TRUST=yes"),
             *("postgres:17", "serve", "-x"),
@@ -47,16 +55,30 @@ def test_a_scratch_container_has_nothing_but_its_image_and_limits() -> None:
     ]
 
 
-@pytest.mark.parametrize(("keep", "left"), [(False, 2), (True, 1)])
-def test_keep_keeps_what_went_well(keep: bool, left: int) -> None:  # noqa: FBT001 - a case
+@pytest.mark.parametrize(("keep", "removed", "left"), [(False, REMOVED, 2), (True, removal(KEPT), 1)])
+def test_keep_keeps_what_went_well(keep: bool, removed: tuple[str, ...], left: int) -> None:  # noqa: FBT001 - a case
     """Without it the container goes; an interruption removes it in any case."""
     at = site()
-    with scratch(at, "postgres", "id", probe=["ready"], keep=keep):
+    with scratch(at, "postgres", BACKUP, probe=["ready"], keep=keep):
         pass
-    assert calls(at).count(REMOVED) == left
-    with pytest.raises(KeyboardInterrupt), scratch(at, "postgres", "id", probe=["ready"], keep=keep):
+    assert calls(at).count(removed) == left
+    with pytest.raises(KeyboardInterrupt), scratch(at, "postgres", BACKUP, probe=["ready"], keep=keep):
         raise KeyboardInterrupt
-    assert calls(at)[-1] == REMOVED
+    assert calls(at)[-1] == removed
+
+
+def test_what_is_kept_is_not_in_the_way_of_anything_else() -> None:
+    """A drill of the same backup, the staging of a live restore, and another backup leave it alone."""
+    at = site()
+    with scratch(at, "postgres", BACKUP, probe=["ready"], keep=True) as kept:
+        assert kept == KEPT
+    at = site()
+    names = []
+    for backup, keep, staging in ((BACKUP, False, False), (BACKUP, False, True), (f"{BACKUP[:-6]}000000", True, False)):
+        with scratch(at, "postgres", backup, probe=["ready"], keep=keep, staging=staging) as name:
+            names.append(name)
+    assert names == [NAME, "cotai-dev-staging-postgres-7c8255", "cotai-dev-scratch-postgres-000000"]
+    assert removal(KEPT) not in calls(at)
 
 
 def test_a_container_that_ends_says_why() -> None:
@@ -66,7 +88,7 @@ def test_a_container_that_ends_says_why() -> None:
     at.engine.errors["exec"] = EngineError("not running")
     with (
         pytest.raises(BackupError, match=r"has ended \(exited\)") as caught,
-        scratch(at, "postgres", "id", probe=["x"]),
+        scratch(at, "postgres", BACKUP, probe=["x"]),
     ):
         pass
     assert caught.value.evidence == "first\nno password"

@@ -103,6 +103,15 @@ def test_a_newer_format_is_refused() -> None:
         open_manifest(signed(json.dumps({"format": FORMAT + 1, "volumes": "another world"})), {SIGNER})
 
 
+@pytest.mark.parametrize(
+    "text", ["null", "[]", "{}", "{", '{"format": "x"}', '{"format": 1}', '{"format": 1, "id": 7}']
+)
+def test_what_is_signed_and_no_manifest_is_refused(text: str) -> None:
+    """As damage, which a list shows: any other error would end it, and hide all the others."""
+    with pytest.raises(IntegrityError, match="signed and cannot be read"):
+        open_manifest(signed(text), {SIGNER})
+
+
 def test_the_key_is_made_once(tmp_path: Path) -> None:
     """Readable by nobody else, nor is its folder; of many commands at once all go on with the same."""
     folder = tmp_path / "env/secrets/backup"

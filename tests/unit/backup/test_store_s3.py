@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import (
@@ -16,10 +19,16 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from cotai_tasks.backup import pipeline
 from cotai_tasks.backup.store.base import ExistsError, MissingError
 from cotai_tasks.backup.store.s3 import Bucket, S3Store
 from cotai_tasks.backup.store.s3_errors import told
 from cotai_tasks.errors import StoreError
+from tests.unit.backup.catalogues import MemoryStore
+from tests.unit.backup.pipes import Pieces, noise, put, take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATA, MANIFEST, NOTE = "cotai-prod/data/1/x.1.zst", "cotai-prod/manifests/1.json", "cotai-prod/inflight/1.json"
@@ -114,3 +123,70 @@ def test_more_parts_than_s3_takes_are_refused_at_once() -> None:
         upload.write(b"x")
         with pytest.raises(StoreError, match=f"{DATA} has more than 1 parts"):
             upload.write(b"x")
+
+
+class Silent:
+    """A client of a service that answers what is named, and nothing else before it is given up."""
+
+    def __init__(self, **answers: dict[str, Any]) -> None:
+        self.asked, self.given_up = Event(), Event()
+        self._answers = answers
+
+    def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
+        def ask(**_: object) -> dict[str, Any]:
+            if operation in self._answers:
+                return self._answers[operation]
+            self.asked.set()
+            self.given_up.wait(20)
+            raise ReadTimeoutError(endpoint_url="u")
+
+        return ask
+
+
+def silent_store(client: Silent) -> S3Store:
+    store = S3Store(Bucket("b", access_key="k", secret_key="s"))
+    store.__dict__ |= {"_client": client, "_parting": client}
+    return store
+
+
+def interrupted(client: Silent) -> Iterator[bytes | BaseException]:
+    """Give bytes until the service is asked for something that it does not answer."""
+    while not client.asked.is_set():
+        yield os.urandom(10**6)
+        client.asked.wait(0.05)
+    yield KeyboardInterrupt()
+
+
+@pytest.mark.parametrize("answers", [{}, {"create_multipart_upload": {"UploadId": "1"}}], ids=["at once", "begun"])
+def test_an_interruption_of_a_backup_does_not_wait_for_a_silent_service(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends it before the service is given up, whether or not an upload was begun."""
+    monkeypatch.setattr(pipeline, "PART", 2**16)
+    client = Silent(**answers)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        put(Pieces(interrupted(client)), silent_store(client), recipients=[])  # type: ignore[arg-type]
+    spent = time.monotonic() - begun
+    client.given_up.set()
+    assert spent < 20
+
+
+def test_an_interruption_of_a_restore_does_not_wait_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its object is there, and then the service gives nothing of it."""
+    memory = MemoryStore()
+    stream = put(Pieces([noise(10**6)]), memory, recipients=[])
+    client = Silent(head_object={"ContentLength": stream.stored_bytes, "ETag": "1"})
+
+    def broken_off(_: object) -> Iterator[bytes]:
+        assert client.asked.wait(10)
+        yield b""
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_decompressed", broken_off)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        take(stream, silent_store(client))  # type: ignore[arg-type]
+    spent = time.monotonic() - begun
+    client.given_up.set()
+    assert spent < 20

@@ -142,8 +142,6 @@ def test_killed_at_any_step_the_old_data_comes_back(volume: Path, shims: Path, v
         found = read_leftovers(do("list", volume, backup=""))
         assert found.staged | found.replaced == {BACKUP}
         do("unstage sweep", volume)  # an impatient one must not remove what is needed
-        if found.staged and "before" in beside(volume):
-            assert found == Leftovers(staged=frozenset({BACKUP}))
         do("put_back", volume)
         assert (step, held(volume), mode(volume)) == (step, OLD, 0o750)
         do("unstage sweep", volume)
@@ -173,7 +171,7 @@ def test_killed_while_it_removes_nothing_half_removed_is_taken_for_whole(
         for kind, whole in (("restore", NEW), ("before", OLD)):
             assert kind not in beside(volume) or held(volume / f".cotai-{kind}-{BACKUP}") == whole
         found = read_leftovers(do("list", volume, backup=""))
-        assert (held(volume), found.staged | found.replaced) == (live, {BACKUP})
+        assert (held(volume), found.staged | found.replaced) == (live, frozenset({BACKUP}))
         step += 1
     assert step > 1
     do(verbs, volume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from cotai_tasks.backup.verify import verify
 from cotai_tasks.errors import Finding, IdentityError, IntegrityError, StoreError, UsageError
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.backup.catalogues import NOW, MemoryStore, catalogue, make_whole, settings
+from tests.unit.deploy.stacks import stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +163,8 @@ def test_a_restore_that_differs_is_a_damaged_backup(
 ) -> None:
     """What the rehearsal finds is what verification says, whether it compared or could not load."""
     backup = make_whole(found, DUMPS)
-    monkeypatch.setattr(verify_module, "open_stack", lambda *_: None)
+    monkeypatch.setattr(verify_module, "open_stack", lambda *_: stack())
+    monkeypatch.setattr(verify_module, "stack_lock", lambda *_: nullcontext())
 
     def rehearse(*_: object, **__: object) -> Outcome:
         if unfit:
