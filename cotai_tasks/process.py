@@ -101,6 +101,7 @@ class Piped:
             if hasattr(fcntl, "F_SETPIPE_SZ"):  # Linux
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
         self._said = b""
+        self._ended = False
         self._listener = Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -128,7 +129,9 @@ class Piped:
         """
         if not select.select([self._stdout], [], [], self._patience)[0]:
             raise self._silent("has given nothing")
-        return self._stdout.read(size) or b""
+        data = self._stdout.read(size) or b""
+        self._ended = not data
+        return data
 
     def write(self, data: bytes) -> int:
         """Give the command bytes; `EngineError` where it takes no more, with its own last words."""
@@ -144,7 +147,13 @@ class Piped:
         return len(data)
 
     def finish(self) -> bytes:
-        """End the input, wait for the end, and give the output that nobody has read; raise if the command failed."""
+        """End the input, wait for the end, and give the output that nobody has read; raise if the command failed.
+
+        One whose output was read to its end leaves by itself: its input, which may hold its leash, ends last.
+        """
+        if self._ended:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_GRACE)
         self._close()
         rest = b"".join(iter(self.read, b""))
         self._process.wait()

@@ -204,7 +204,8 @@ def test_the_sheet_says_how_each_stream_is_opened() -> None:
         ("postgres-physical.1.zst", "| tar -x -C postgres-physical"),
         (
             "mongodb.1.zst",
-            "| mongorestore --archive --nsExclude='admin.system.*' --nsExclude='*.before_20*Z-*' --nsExclude='*.restore_20*Z-*'",
+            "| mongorestore --archive --nsExclude='admin.system.*' --nsExclude='*.before_20*Z-*'"
+            " --nsExclude='*.restore_20*Z-*'",
         ),
         ("mongodb-2.1.zst", "> mongodb-2.bson"),
         ("redis.1.zst", "> dump.rdb"),
