@@ -158,7 +158,7 @@ def _guarded(body: Callable[..., None], c: Context, *args: Any, **kwargs: Any) -
         open_console().error(error)
         raise Exit(code=error.code) from error
     except KeyboardInterrupt as error:
-        open_console().warn("interrupted: what was done stays done; the same command goes on from there")
+        open_console().warn("interrupted; to repeat the command is safe")
         raise Exit(code=INTERRUPTED) from error
     except BrokenPipeError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader (head, less) has left: nothing more to say

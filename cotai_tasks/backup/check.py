@@ -79,7 +79,7 @@ def check(
             console.json(as_facts(found, catalogue.stack, catalogue.store.url))
         text = summary(found, catalogue.stack, catalogue.store.url)
         if not found.fresh:
-            cure = "Make one: inv backup.create. Why none was made: inv backup.schedule says where to look."
+            cure = f"Make one: inv backup.create. Why none was made: journalctl -u {catalogue.stack}-backup."
             raise StaleError(text, cure=cure, findings=found.damaged)
     except CotaiError as error:
         if notify:

@@ -1,7 +1,7 @@
 """Live data replaced while nobody uses it, and put back wherever that stopped.
 
-From the moment that services are stopped until they are started, an interruption waits. What a kill leaves is told
-apart by what the components have left, and by a note at the engine that says who ran: a volume with a label.
+From the moment that services are stopped until they are started, Ctrl-C is too late. What a kill leaves is told apart
+by what the components have left, and by a note at the engine that says who ran: a volume with a label.
 """
 
 from __future__ import annotations
@@ -137,8 +137,9 @@ def _meant(backup: str, found: Mapping[str, Leftovers]) -> str:
     fitting = [one for one in known if one.startswith(backup)] if backup else half_done(found)
     if len(fitting) != 1:
         cure = f"--id names one of: {', '.join(known)}." if known else "No restore left any."
-        what = f"backup {backup}" if backup else "an interrupted restore"
-        raise UsageError(f"nothing that {what} replaced is kept", cure=cure)
+        if known and not backup:
+            raise UsageError("no restore was interrupted: name the one to undo", cure=cure)
+        raise UsageError(f"nothing that backup {backup or '(none named)'} replaced is kept", cure=cure)
     return fitting[0]
 
 
@@ -266,15 +267,13 @@ def _wait_until_healthy(services: Sequence[str], site: Site) -> None:
 
 @contextmanager
 def _uninterrupted(console: Console, what: str) -> Iterator[None]:
-    """Let an interruption wait for the end of the block: in the middle of it there is neither old nor new."""
+    """Let no interruption end the block: in the middle of it there is neither old nor new, and it takes seconds."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    wishes: list[int] = []
 
-    def wait(number: int, _: object) -> None:
-        wishes.append(number)
-        console.warn(f"{what}: a moment, then it ends")
+    def wait(number: int, _: object) -> None:  # noqa: ARG001 - as handlers are called
+        console.warn(f"too late to interrupt: {what}, which ends in a moment")
 
     endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [(one, signal.signal(one, wait)) for one in endings]
@@ -283,8 +282,6 @@ def _uninterrupted(console: Console, what: str) -> Iterator[None]:
     finally:
         for one, handler in before:
             signal.signal(one, handler)
-    if wishes:
-        raise KeyboardInterrupt
 
 
 def _finish(lines: Iterator[str]) -> None:

@@ -23,7 +23,7 @@ from cotai_tasks.backup.postgres_facts import (
 )
 from cotai_tasks.backup.postgres_roles import read_roles
 from cotai_tasks.backup.postgres_server import STRICT, lines
-from cotai_tasks.errors import EngineError
+from cotai_tasks.errors import BackupError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,5 +156,5 @@ def _begin(server: Server, database: str) -> Iterator[_Database]:
             with server.leashed(command, f"pg_dump of {database}") as dump:
                 yield _Database(dump, session, told, facts)
         finally:
-            with suppress(EngineError):  # it may have gone with its server
+            with suppress(EngineError, BackupError):  # it may have gone with its server
                 server.ask(f"SELECT pg_terminate_backend({facts[BACKEND]})")

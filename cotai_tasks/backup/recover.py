@@ -71,7 +71,7 @@ def _commands(stream: Stream, opened: str) -> list[str]:
             return [note, f"{opened} | psql --dbname=postgres"]
         case "pg_dump":
             note = "# makes the database; is there an empty one of its name, drop that first (dropdb)"
-            return [note, f"{opened} | pg_restore --create --exit-on-error --dbname=postgres"]
+            return [note, f"{opened} | pg_restore --create --exit-on-error --no-tablespaces --dbname=postgres"]
         case "pg_basebackup":
             start = "# start PostgreSQL as its owner, with this as its data folder"
             return [f"mkdir -m 700 {name} && {opened} | tar -x -C {name}", f"pg_verifybackup -n {name}", start]
@@ -84,4 +84,4 @@ def _commands(stream: Stream, opened: str) -> list[str]:
             start = "# start Redis with it as its dump file and --appendonly no: with yes it would ignore the file"
             return [f"{opened} > dump.rdb", start]
         case _:
-            return [f"mkdir {name} && {opened} | tar -x --numeric-owner --xattrs -C {name}"]
+            return [f"mkdir {name} && {opened} | tar -x --numeric-owner --xattrs --xattrs-include='*' -C {name}"]

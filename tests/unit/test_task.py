@@ -52,7 +52,7 @@ def test_common_flags_are_explained_once() -> None:
     ("error", "code", "text"),
     [
         (DatabaseError("down", cure="Start it."), 11, "✗ down. Start it."),
-        (KeyboardInterrupt(), 130, "! interrupted: what was done stays done; the same command goes on from there"),
+        (KeyboardInterrupt(), 130, "! interrupted; to repeat the command is safe"),
     ],
 )
 def test_a_known_error_is_one_line_and_a_code(

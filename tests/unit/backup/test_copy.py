@@ -202,7 +202,7 @@ def test_the_sheet_says_how_each_stream_is_opened() -> None:
         ("postgres-globals.1.zst", "| psql --dbname=postgres"),
         (
             'postgres-a_b.1.zst "$BACKUP"/postgres-globals.1.zst',
-            "| pg_restore --create --exit-on-error --dbname=postgres",
+            "| pg_restore --create --exit-on-error --no-tablespaces --dbname=postgres",
         ),
         ("postgres-physical.1.zst", "| tar -x -C postgres-physical"),
         (
@@ -211,7 +211,7 @@ def test_the_sheet_says_how_each_stream_is_opened() -> None:
         ),
         ("mongodb-2.1.zst", "> mongodb-2.bson"),
         ("redis.1.zst", "> dump.rdb"),
-        ("volume-media.1.zst", "| tar -x --numeric-owner --xattrs -C volume-media"),
+        ("volume-media.1.zst", "| tar -x --numeric-owner --xattrs --xattrs-include='*' -C volume-media"),
     ):
         assert f"{opened.format(name)} {after}\n" in sheet
     assert "postgres-a_b (pg_dump, server 17.6)\n" in sheet
