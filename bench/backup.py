@@ -8,6 +8,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import boto3
 import psutil
@@ -111,10 +112,7 @@ def main() -> None:
 def measure(line: str, environ: Mapping[str, str]) -> Cost:
     """Run a line of shell to its end, its output thrown away; raise with its last words where it fails."""
     before, begun, memory = _cpu(), time.monotonic(), 0
-    with TemporaryFile() as said:
-        process = subprocess.Popen(
-            ["/bin/bash", "-o", "pipefail", "-c", line], env=environ, stdout=subprocess.DEVNULL, stderr=said
-        )
+    with TemporaryFile() as said, _running(line, environ, said) as process:
         while process.poll() is None:
             memory = max(memory, _memory(process.pid))
             time.sleep(_BEAT)
@@ -122,6 +120,18 @@ def measure(line: str, environ: Mapping[str, str]) -> Cost:
             said.seek(0)
             raise SystemExit(f"{line}: exit code {process.returncode}\n{said.read().decode(errors='replace')}")
     return Cost(time.monotonic() - begun, _cpu() - before, memory)
+
+
+@contextmanager
+def _running(line: str, environ: Mapping[str, str], said: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a line of shell; nothing of it outlives the block."""
+    argv = ["/bin/bash", "-o", "pipefail", "-c", line]
+    with subprocess.Popen(argv, env=environ, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _cpu() -> float:

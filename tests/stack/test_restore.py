@@ -183,6 +183,8 @@ def test_a_bare_host(safe: Safe) -> None:
     refused = safe.inv("restore", "--only", "config", "--into", "new", fails=15)
     assert "--signer" in refused.stderr
     safe.inv("restore", "--only", "config", "--into", "new", "--signer", signer)
+    certified = safe.stack.inv("security.certs", "--self-signed", "--yes")
+    assert certified.returncode == 0, certified.stderr
     started = safe.stack.inv("deploy.prod", "--yes")
     assert started.returncode == 0, started.stderr
     assert tenders(safe.stack) == []
