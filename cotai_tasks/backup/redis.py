@@ -34,6 +34,9 @@ _IS_MARK = re.compile(rb"[0-9a-f]{40}")
 """How no dump ends: nine bytes before its end stands one that is no digit."""
 
 
+_CELERY = ("_kombu.", "unacked", "celery-task-meta-")
+
+
 @dataclass(frozen=True)
 class Redis:
     """The service `redis`; the cache is not backed up.
@@ -79,8 +82,12 @@ class Redis:
             )
 
     def is_empty(self, site: Site) -> bool:
-        """Tell whether there is no key in any database."""
-        return SERVICE not in site.stack.services or not live(site).info().keys
+        """Tell whether there is no key but those that Celery makes as soon as it runs."""
+        if SERVICE not in site.stack.services:
+            return True
+        server = live(site)
+        keys = [key for number in server.info().keys for key in server.ask("-n", str(number), "--scan").splitlines()]
+        return all(key.startswith(_CELERY) for key in keys)
 
     def users(self, site: Site, streams: Sequence[Stream]) -> frozenset[str]:  # noqa: ARG002 - it is always all
         """Name the services that wait for Redis when they start."""
