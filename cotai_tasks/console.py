@@ -152,27 +152,24 @@ class Console:
         """Ask before something is destroyed; raise `RefusedError` unless the answer is yes."""
         if yes:
             return
-        if not self.interactive:
-            raise RefusedError(f"{question} Nobody is here to answer", cure="Repeat the command with --yes.")
-        try:
-            answer = self._err.input(f"[yellow]?[/] {escape(f'{question} [y/N] ')}")
-        except EOFError:
-            answer = ""
-        if answer.strip().lower() not in {"y", "yes"}:
+        if self._answer(question, "[y/N] ").lower() not in {"y", "yes"}:
             raise RefusedError("not confirmed: nothing was changed")
 
     def confirm_name(self, question: str, name: str, *, yes: bool) -> None:
         """Ask for a name to be typed before live data is replaced; raise `RefusedError` unless it is that name."""
         if yes:
             return
+        if self._answer(question, f"Type {name} to go on: ") != name:
+            raise RefusedError("not confirmed: nothing was changed")
+
+    def _answer(self, question: str, how: str) -> str:
+        """Ask a person; raise `RefusedError` where nobody is there."""
         if not self.interactive:
             raise RefusedError(f"{question} Nobody is here to answer", cure="Repeat the command with --yes.")
         try:
-            answer = self._err.input(f"[yellow]?[/] {escape(f'{question} Type {name} to go on: ')}")
+            return self._err.input(f"[yellow]?[/] {escape(f'{question} {how}')}").strip()
         except EOFError:
-            answer = ""
-        if answer.strip() != name:
-            raise RefusedError("not confirmed: nothing was changed")
+            return ""
 
     def password(self, question: str) -> str:
         """Ask for a password that is not shown; raise `RefusedError` where nobody is there."""

@@ -6,12 +6,13 @@ import filecmp
 import os
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _PACKAGE = Path(__file__).parent
 _MERGED = ".cotai/files"
@@ -60,6 +61,48 @@ def stack_files(directory: Path) -> Path:
                 )
         _mirror(wanted, merged / root)
     return merged
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file in one step, in the place of an older one; its folder is there."""
+    with _prepared(path, content, mode) as fresh:
+        fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def add_file(path: Path, content: bytes, mode: int = 0o600) -> bool:
+    """Write a file in one step where there is none yet; tell whether there was none."""
+    with _prepared(path, content, mode) as fresh:
+        try:
+            os.link(fresh, path)  # unlike a rename it refuses to replace
+        except FileExistsError:
+            return False
+    sync_folder(path.parent)
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a change of the names in a folder last over a power cut."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextmanager
+def _prepared(path: Path, content: bytes, mode: int) -> Iterator[Path]:
+    """Give a whole file beside the one that is meant, and remove it, for it may hold a secret, if it still is there."""
+    with NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:  # made with mode 0600
+        fresh = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+            yield fresh
+        finally:
+            fresh.unlink(missing_ok=True)
 
 
 def first_closed(folder: Path) -> Path | None:

@@ -112,12 +112,7 @@ class Piped:
         self._close()
         if self._process.poll() is None:
             self._process.terminate()
-            try:
-                self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._process.wait()
-        self._listener.join(_GRACE)
+        self._finish_or_kill()
         self._stdout.close()
         if self._process.stderr:
             self._process.stderr.close()

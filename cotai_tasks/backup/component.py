@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cotai_tasks.errors import BackupError, Finding
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
-    from cotai_tasks.errors import Finding
+    from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 
@@ -26,6 +28,24 @@ class Site:
     stack: Stack
     settings: Settings
     engine: Engine
+
+    def running(self, service: str) -> Container | None:
+        """Give a service's container, where it runs."""
+        found = self.engine.glance(self.stack.project.name)
+        return next((one for one in found if one.service == service and one.state == "running"), None)
+
+    def live(self, service: str) -> Container:
+        """Give a service's container; raise `BackupError` where it does not run."""
+        if (found := self.running(service)) is None:
+            cure = f"Start it: inv deploy.{self.settings.environment}."
+            raise BackupError(f"{service} is not running in {self.stack.project.name}", cure=cure)
+        return found
+
+    def waiting_for(self, service: str) -> frozenset[str]:
+        """Name the services that wait for another when they start, and go on running: they use it."""
+        return frozenset(
+            name for name, one in self.stack.services.items() if service in one.depends_on and not one.one_shot
+        )
 
 
 class Source(Protocol):
@@ -66,6 +86,10 @@ class Difference:
     def __str__(self) -> str:
         """Give it as the one line that people read."""
         return f"{self.where}: {self.found} instead of {self.expected}"
+
+    def finding(self, cure: str) -> Finding:
+        """Give it as an error shows it."""
+        return Finding(self.where, f"{self.found} instead of {self.expected}", cure)
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
 from cotai_tasks.errors import Finding, IntegrityError, RefusedError
-from cotai_tasks.files import packaged_files
+from cotai_tasks.files import packaged_files, replace_file
 from cotai_tasks.settings import FILE_NAMES
 from cotai_tasks.variables import Variables
 
@@ -134,16 +132,7 @@ def read_file(path: Path) -> ConfigFile:
 def write_file(path: Path, file: ConfigFile) -> None:
     """Write one file in one step, in the place of an older one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as fresh:  # made with mode 0600
-        try:
-            fresh.write(file.content)
-            fresh.flush()
-            os.fchmod(fresh.fileno(), file.mode)
-            os.fsync(fresh.fileno())
-            Path(fresh.name).replace(path)
-        except BaseException:  # it may hold a secret
-            Path(fresh.name).unlink(missing_ok=True)
-            raise
+    replace_file(path, file.content, file.mode)
 
 
 def places(files: Mapping[str, ConfigFile], settings: Settings) -> dict[Path, ConfigFile]:

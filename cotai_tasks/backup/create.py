@@ -72,7 +72,12 @@ class Wish:
     @property
     def counts(self) -> bool:
         """Whether it is one that somebody relies on: of the whole stack, in its usual store."""
-        return not self.store and set(DEFAULT_COMPONENTS) <= set(self.components)
+        return not self.store and self.complete
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is of the whole stack."""
+        return set(DEFAULT_COMPONENTS) <= set(self.components)
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def _dump(
         encrypted=bool(wish.recipients),
         recipients=tuple(key_id(one) for one in wish.recipients),
         tag=wish.tag,
-        complete=set(DEFAULT_COMPONENTS) <= set(wish.components),
+        complete=wish.complete,
         evaluation=any(one.kind == "bson" for one in streams),
         images=images,
         streams=tuple(streams),

@@ -151,7 +151,7 @@ def _stage(parts: Mapping[str, Component], manifest: Manifest, feed: Feed, site:
         raise IntegrityError(
             f"what was staged of backup {manifest.id} is not what its manifest says",
             cure="The live data was not touched.",
-            findings=[Finding(one.where, f"{one.found} instead of {one.expected}", "") for one in differences],
+            findings=[one.finding("") for one in differences],
         )
 
 

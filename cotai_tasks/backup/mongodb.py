@@ -109,9 +109,7 @@ class MongoDB:
 
     def users(self, site: Site, streams: Sequence[Stream]) -> frozenset[str]:  # noqa: ARG002 - it is always all
         """Name the services that wait for MongoDB when they start."""
-        return frozenset(
-            name for name, one in site.stack.services.items() if SERVICE in one.depends_on and not one.one_shot
-        )
+        return site.waiting_for(SERVICE)
 
     def stage(self, site: Site, backup: str, streams: Sequence[Stream], feed: Feed) -> list[Difference]:
         """Make every collection anew in its own database, as `restore_<id>.<name>`."""
@@ -152,8 +150,7 @@ class MongoDB:
 
     def leftovers(self, site: Site) -> Leftovers:
         """Read it from the collections' names; of a server that does not run nothing is known."""
-        server = _running(site)
-        return leftovers(server.collections()) if server else Leftovers()
+        return leftovers(_server(site).collections()) if site.running(SERVICE) else Leftovers()
 
     def discard(self, site: Site, backup: str) -> None:
         """Drop what was replaced."""
@@ -238,18 +235,7 @@ def _loaded(site: Site, backup: str, stream: Stream, feed: Feed, *, keep: bool =
 
 def _server(site: Site) -> Server:
     """Give the live server."""
-    server = _running(site)
-    if server is None:
-        cure = f"inv deploy.{site.settings.environment}"
-        raise BackupError(f"mongodb is not running in {site.stack.project.name}", cure=cure)
-    return server
-
-
-def _running(site: Site) -> Server | None:
-    """Give the live server, where it runs."""
-    found = site.engine.containers(site.stack.project.name)
-    names = [one.name for one in found if one.service == SERVICE and one.state == "running"]
-    return open_server(site.engine, names[0]) if names else None
+    return open_server(site.engine, site.live(SERVICE).name)
 
 
 def _unprefixed(facts: Facts, backup: str) -> Facts:

@@ -106,20 +106,13 @@ class Server:
 
 def live(site: Site) -> Server:
     """Give the stack's own server; raise `BackupError` where it does not run."""
-    server = running(site)
-    if server is None:
-        name = site.stack.project.name
-        cure = f"Start it: inv deploy.{site.settings.environment}."
-        raise BackupError(f"{SERVICE} is not running in {name}", cure=cure)
-    return server
+    return Server(site.engine, site.live(SERVICE).id)
 
 
 def running(site: Site) -> Server | None:
     """Give the stack's own server, where it runs."""
-    found = site.engine.glance(site.stack.project.name)
-    return next(
-        (Server(site.engine, one.id) for one in found if one.service == SERVICE and one.state == "running"), None
-    )
+    found = site.running(SERVICE)
+    return Server(site.engine, found.id) if found else None
 
 
 def lines(printed: Piped) -> Iterator[str]:

@@ -91,9 +91,7 @@ class Redis:
 
     def users(self, site: Site, streams: Sequence[Stream]) -> frozenset[str]:  # noqa: ARG002 - it is always all
         """Name the services that wait for Redis when they start."""
-        return frozenset(
-            name for name, one in site.stack.services.items() if SERVICE in one.depends_on and not one.one_shot
-        )
+        return site.waiting_for(SERVICE)
 
     def stage(self, site: Site, backup: str, streams: Sequence[Stream], feed: Feed) -> list[Difference]:
         """Put the files that the server would start from beside its own, in its volume."""

@@ -163,12 +163,7 @@ class Server:
 
 def live(site: Site) -> Server:
     """Give the stack's own server; raise `BackupError` where it does not run."""
-    found = site.engine.glance(site.stack.project.name)
-    server = next((one.id for one in found if one.service == SERVICE and one.state == "running"), "")
-    if not server:
-        cure = f"Start it: inv deploy.{site.settings.environment}."
-        raise BackupError(f"{SERVICE} is not running in {site.stack.project.name}", cure=cure)
-    return Server(site.engine, server)
+    return Server(site.engine, site.live(SERVICE).id)
 
 
 @contextmanager

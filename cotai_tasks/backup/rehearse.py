@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,14 @@ from cotai_tasks.backup.metrics import record_drill
 from cotai_tasks.backup.pipeline import load_stream
 from cotai_tasks.backup.verification import Verification
 from cotai_tasks.console import duration
-from cotai_tasks.errors import Finding, IntegrityError, PreflightError, UsageError
+from cotai_tasks.errors import IntegrityError, PreflightError, UsageError
 from cotai_tasks.stack import open_stack, stack_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cotai_tasks.age import Identity
-    from cotai_tasks.backup.component import Difference, Feed, Rehearsal
+    from cotai_tasks.backup.component import Difference, Feed
     from cotai_tasks.backup.manifest import Manifest, Stream
     from cotai_tasks.backup.store.base import Store
     from cotai_tasks.console import Console
@@ -89,9 +88,7 @@ def rehearse_backup(
     done = []
     for name in components:
         started = time.monotonic()
-        with ExitStack() as held:
-            streams = manifest.of(name)
-            found: Rehearsal = held.enter_context(parts[name].rehearse(site, manifest.id, streams, feed, keep=keep))
+        with parts[name].rehearse(site, manifest.id, manifest.of(name), feed, keep=keep) as found:
             kept = (found.containers, found.hints) if keep else ((), ())
         done.append(Rehearsed(name, time.monotonic() - started, found.compared, found.differences, *kept))
         _say(done[-1], console)
@@ -145,10 +142,7 @@ def require_equal(outcome: Outcome) -> None:
     if outcome.differences:
         raise IntegrityError(
             f"backup {outcome.backup} is not what its manifest says",
-            findings=[
-                Finding(one.where, f"{one.found} instead of {one.expected}", "Do not rely on this backup.")
-                for one in outcome.differences
-            ],
+            findings=[one.finding("Do not rely on this backup.") for one in outcome.differences],
         )
 
 

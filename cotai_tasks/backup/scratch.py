@@ -51,16 +51,23 @@ def scratch(  # noqa: PLR0913 - what differs between the servers
     Raises `BackupError` with its last words for one that ends or does not answer.
     """
     name = scratch_name(site, role or service, backup, keep=keep, staging=staging)
-    _remove(site.engine, name)  # what a kill left behind, or the same that was kept
-    try:
-        site.engine.command(*_run(site, service, name, backup, command, environ or {}))
+    with run_until(site.engine, name, _run(site, service, name, backup, command, environ or {}), keep=keep):
         await_answer(site.engine, name, probe)
         yield name
+
+
+@contextmanager
+def run_until(engine: Engine, name: str, run: Sequence[str], *, keep: bool) -> Iterator[None]:
+    """Run a container until the block ends, and remove it with its volumes; `keep` leaves it after a good end."""
+    _remove(engine, name)  # what a kill left behind, or the same that was kept
+    try:
+        engine.command(*run)
+        yield
     except BaseException:
-        _remove(site.engine, name)
+        _remove(engine, name)
         raise
     if not keep:
-        _remove(site.engine, name)
+        _remove(engine, name)
 
 
 def scratch_name(site: Site, part: str, backup: str, *, keep: bool, staging: bool = False) -> str:

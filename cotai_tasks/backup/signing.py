@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-from contextlib import suppress
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from cotai_tasks.backup.manifest import FORMAT, Manifest
 from cotai_tasks.errors import IntegrityError, SettingsError, UsageError
+from cotai_tasks.files import add_file
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -129,12 +127,4 @@ def _make_key(path: Path) -> None:
     )
     for folder in (path.parent.parent, path.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".new-") as file:  # made with mode 0600
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(file.name, path)  # unlike a rename it refuses to replace
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    add_file(path, pem)

@@ -123,7 +123,7 @@ def _restored(
             )
     except IntegrityError as error:
         return list(error.findings) or [Finding(manifest.id, str(error), _CURE)]
-    return [Finding(one.where, f"{one.found} instead of {one.expected}", _CURE) for one in outcome.differences]
+    return [one.finding(_CURE) for one in outcome.differences]
 
 
 def _record(manifest: Manifest, result: Verification, catalogue: Catalogue, console: Console) -> None:

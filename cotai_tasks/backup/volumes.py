@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cotai_tasks.backup.archive import FLOOR, archived, load, pack, unpack
 from cotai_tasks.backup.component import Dump, Rehearsal
 from cotai_tasks.backup.helper import CUT_OFF, READ, WRITE, allow, helper
-from cotai_tasks.backup.scratch import LABEL, scratch_name
+from cotai_tasks.backup.scratch import LABEL, run_until, scratch_name
 from cotai_tasks.backup.swap import Places, staged
 from cotai_tasks.errors import BackupError, Finding
 
@@ -164,18 +164,11 @@ def _scratch(site: Site, backup: str, folders: Sequence[str], *, keep: bool) -> 
     """Give a container with an empty volume for each folder; it is removed with them, as every scratch container."""
     stack = site.stack.project.name
     name = scratch_name(site, "volumes", backup, keep=keep)
-    remove = ("container", "rm", "--force", "--volumes", name)
-    site.engine.command(*remove)  # what a kill left behind, or the same that was kept
-    try:
-        site.engine.command(
-            *("run", "--detach", "--name", name, *CUT_OFF, *allow((*READ, *WRITE))),
-            *("--label", f"{LABEL}={stack}", "--label", f"cotai.backup={backup}"),
-            *(part for folder in folders for part in ("--volume", folder)),
-            *("--entrypoint", "sleep", _image(site), "infinity"),
-        )
+    run = [
+        *("run", "--detach", "--name", name, *CUT_OFF, *allow((*READ, *WRITE))),
+        *("--label", f"{LABEL}={stack}", "--label", f"cotai.backup={backup}"),
+        *(part for folder in folders for part in ("--volume", folder)),
+        *("--entrypoint", "sleep", _image(site), "infinity"),
+    ]
+    with run_until(site.engine, name, run, keep=keep):
         yield name
-    except BaseException:
-        site.engine.command(*remove)
-        raise
-    if not keep:
-        site.engine.command(*remove)

@@ -8,10 +8,10 @@ import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import Finding, SettingsError
+from cotai_tasks.files import add_file, replace_file, sync_folder
 from cotai_tasks.security.certificates import INTERNAL_DAYS, Authority, issue, make_authority
 from cotai_tasks.variables import PRODUCTION_SECRETS
 
@@ -53,31 +53,21 @@ class Store:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file in one step, in the place of an older one."""
-        fresh = self._prepare(name, content)
-        fresh.replace(self.folder / name)
-        self._settle(name)
+        replace_file(self._placed(name), content)
 
     def add(self, name: str, content: bytes) -> bool:
         """Write a file that is not there yet; tell whether it was not."""
-        fresh = self._prepare(name, content)
-        try:
-            os.link(fresh, self.folder / name)  # unlike a rename it refuses to replace
-        except FileExistsError:
-            return False
-        finally:
-            fresh.unlink()
-        self._settle(name)
-        return True
+        return add_file(self._placed(name), content)
 
     def rename(self, name: str, to: str) -> None:
         """Give a file another name, in the place of an older one."""
         (self.folder / name).replace(self.folder / to)
-        self._settle(to)
+        sync_folder((self.folder / to).parent)
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is not there is removed already."""
         (self.folder / name).unlink(missing_ok=True)
-        self._settle(name)
+        sync_folder((self.folder / name).parent)
 
     def files(self) -> dict[str, Path]:
         """Give every file by its path in the folder, what an interruption left of one aside."""
@@ -86,21 +76,12 @@ class Store:
             name: path for name, path in found.items() if not path.is_dir() and not path.name.startswith((".new-", "."))
         }
 
-    def _prepare(self, name: str, content: bytes) -> Path:
+    def _placed(self, name: str) -> Path:
+        """Give a file's place, whose folder is there."""
         path = self.folder / name
         for folder in (self.folder, path.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:  # made with mode 0600
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return path.parent / file.name
-
-    def _settle(self, name: str) -> None:
-        """Make a change of names last over a power cut."""
-        descriptor = os.open((self.folder / name).parent, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        return path
 
 
 def new_password() -> bytes:

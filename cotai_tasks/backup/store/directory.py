@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from cotai_tasks.backup.store.base import MAX_PARTS, ExistsError, MissingError, Stat, require_key, require_prefix
 from cotai_tasks.errors import StoreError
+from cotai_tasks.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,7 +147,7 @@ class DirectoryStore:
     def _tidy(self, folder: Path) -> None:
         """Bring a folder to the disk, and take it away if it is empty, and those around it."""
         with suppress(*_NOT_THERE):
-            _sync(folder)
+            sync_folder(folder)
         with suppress(OSError):  # something is in it
             while folder != self._folder:
                 folder.rmdir()
@@ -190,7 +191,7 @@ class _Draft:
                 self._hidden.replace(self._path)
             else:
                 self._link()
-            _sync(self._path.parent)
+            sync_folder(self._path.parent)
 
     def _read_back(self) -> None:
         """Read it from the disk: what is only in memory proves nothing."""
@@ -239,16 +240,7 @@ def _make_folders(folder: Path, within: Path) -> None:
     for one in reversed(missing):
         with suppress(FileExistsError):  # somebody was faster, or it is a file: that shows at once
             one.mkdir(mode=0o700)
-            _sync(one.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+            sync_folder(one.parent)
 
 
 def _raise_unless_gone(error: OSError) -> None:

@@ -261,7 +261,7 @@ def test_what_was_kept_on_another_disk_is_copied_back(site: Site, monkeypatch: p
 
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written so far may be a secret."""
-    monkeypatch.setattr("cotai_tasks.backup.config_files.os.fsync", refusing)
+    monkeypatch.setattr("cotai_tasks.files.os.fsync", refusing)
     with pytest.raises(OSError, match="refused"):
         write_file(tmp_path / "secret", ConfigFile(b"text"))
     assert not list(tmp_path.iterdir())

@@ -290,7 +290,7 @@ def test_a_server_that_does_not_run_is_named() -> None:
     """With how to start it."""
     with pytest.raises(BackupError, match="mongodb is not running in cotai-dev") as caught:
         MongoDB().dumps(site("secantusdb"))
-    assert caught.value.cure == "inv deploy.dev"
+    assert caught.value.cure == "Start it: inv deploy.dev."
 
 
 def test_a_server_that_does_not_run_is_in_nobodys_way() -> None:
