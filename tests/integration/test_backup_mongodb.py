@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import choose_source, open_stack
 from cotai_tasks.testing import RecordingConsole
+from tests.integration.alone import eventually
 from tests.unit.backup.dumps import Kept, keep
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 BACKUP, OTHER = "20261123T073840Z-a1b2c3", "20261122T073840Z-d4e5f6"
-PATIENCE = 60
 
 # What is sent to the server's own Python, with `client` at hand.
 CONNECTED = """
@@ -146,15 +145,6 @@ def mongo(running: Mongo) -> Mongo:
     """Give the server without any data."""
     running.tell(EMPTY)
     return running
-
-
-def eventually(happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if happened():
-            return
-        time.sleep(0.3)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
 
 
 def stage(mongo: Mongo, kept: Kept, backup: str = BACKUP) -> None:

@@ -5,40 +5,37 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import threading
 import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.manifest import Stream
 from cotai_tasks.backup.postgres import ANSWERS, Postgres, facts_of
 from cotai_tasks.backup.postgres_physical import PostgresPhysical
 from cotai_tasks.backup.postgres_server import Server, live
 from cotai_tasks.backup.scratch import drop_scratch, scratch
 from cotai_tasks.errors import BackupError, EngineError, UsageError
 from cotai_tasks.facts import PROJECT_LABEL, SERVICE_LABEL
-from cotai_tasks.settings import load_settings
-from cotai_tasks.stack import open_stack
+from tests.integration.alone import alone, eventually
+from tests.unit.backup.dumps import take as take_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cotai_tasks.backup.component import Component
+    from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 BACKUP = "20261123T073840Z-0a1b2c"
-PATIENCE = 60
 
 EVERYTHING = r"""
 CREATE TABLE parents (id bigserial PRIMARY KEY, name text UNIQUE, at timestamptz DEFAULT now(), span interval,
@@ -129,60 +126,16 @@ class Taken:
 
 
 def take(site: Site, component: Component) -> Taken:
-    """Dump a component; its facts go through JSON, as in a manifest."""
-    streams, contents = [], {}
-    for dump in component.dumps(site):
-        with dump.open() as source:
-            contents[dump.name] = b"".join(iter(source.read, b""))
-            facts = json.loads(json.dumps(dict(source.finish())))
-        assert len(contents[dump.name]) >= dump.floor
-        now = datetime.now(UTC)
-        streams.append(
-            Stream.model_validate(
-                {
-                    "component": dump.component,
-                    "name": dump.name,
-                    "kind": dump.kind,
-                    "started_at": now,
-                    "ended_at": now,
-                    "plain_bytes": len(contents[dump.name]),
-                    "plain_sha256": "",
-                    "objects": (),
-                    "facts": facts,
-                }
-            )
-        )
-    return Taken(tuple(streams), contents)
+    """Dump a component."""
+    kept = [take_dump(dump) for dump in component.dumps(site)]
+    return Taken(tuple(one.stream for one in kept), {one.stream.name: one.data for one in kept})
 
 
 @pytest.fixture(scope="module")
 def postgres(engine: Engine) -> Iterator[Postgresql]:
     """Give development's PostgreSQL in a project of its own."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
-    project = f"cotai-test-{uuid.uuid4().hex[:6]}"
-    settings = load_settings(ROOT, "dev", environ={**os.environ, "POSTGRES_PORT": port}, project=project)
-    site = Site(open_stack(settings, engine), settings, engine)
-    try:
-        with engine.up(site.stack.project, ["postgres"]) as start:
-            eventually(lambda: start.ended, "the start")
-            assert start.error is None
-        eventually(lambda: engine.glance(site.stack.project.name)[0].health == "healthy", "health")
+    with alone(engine, "postgres") as site:
         yield Postgresql(site)
-    finally:
-        drop_scratch(site)
-        for _ in engine.down(site.stack.project, volumes=True):
-            pass
-
-
-def eventually(happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if happened():
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
 
 
 def test_whatever_is_in_a_database_is_restored(postgres: Postgresql) -> None:

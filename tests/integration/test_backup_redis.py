@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import time
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +15,7 @@ from cotai_tasks.backup.redis_server import live
 from cotai_tasks.backup.scratch import drop_scratch
 from cotai_tasks.backup.swap import Places
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
-from cotai_tasks.settings import load_settings
-from cotai_tasks.stack import open_stack
+from tests.integration.alone import alone, eventually
 from tests.unit.backup.dumps import Kept, keep
 
 if TYPE_CHECKING:
@@ -31,7 +27,6 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 BACKUP, OTHER = "20261123T073840Z-a1b2c3", "20261124T073840Z-d4e5f6"
-PATIENCE = 60
 
 # Keys of every type, and a queue as Celery has it: bound, with priorities, with tasks that workers hold.
 FILL = r"""
@@ -105,31 +100,8 @@ def names(keys: dict[str, set[str]]) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def redis(engine: Engine) -> Iterator[Running]:
     """Give development's Redis in a project of its own."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = str(taken.getsockname()[1])
-    project = f"cotai-test-{uuid.uuid4().hex[:6]}"
-    settings = load_settings(ROOT, "dev", environ={**os.environ, "REDIS_PORT": port}, project=project)
-    site = Site(open_stack(settings, engine), settings, engine)
-    try:
-        with engine.up(site.stack.project, ["redis"]) as start:
-            eventually(lambda: start.ended, "the start")
-            assert start.error is None
-        eventually(lambda: engine.glance(site.stack.project.name)[0].health == "healthy", "health")
+    with alone(engine, "redis") as site:
         yield Running(site)
-    finally:
-        drop_scratch(site)
-        for _ in engine.down(site.stack.project, volumes=True):
-            pass
-
-
-def eventually(happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if happened():
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from cotai_tasks.backup.volumes import Volumes
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import open_stack
+from tests.integration.alone import eventually
 from tests.unit.backup.dumps import Kept, keep
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 BACKUP, OTHER = "20261123T073840Z-a1b2c3", "20261124T073840Z-d4e5f6"
 KEY = "alertmanager"
-PATIENCE = 60
 
 EVERYTHING = r"""
 import os, struct
@@ -130,15 +129,6 @@ def helpers(site: Site) -> list[str]:
     """Find the containers that have the volume mounted."""
     name = f"{site.stack.project.name}_{KEY}"
     return site.engine.command("container", "ls", "--quiet", "--filter", f"volume={name}").split()
-
-
-def eventually(happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if happened():
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
 
 
 def test_whatever_lies_in_a_volume_is_restored(volume: Volume) -> None:

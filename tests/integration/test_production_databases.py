@@ -25,9 +25,10 @@ from cotai_tasks.settings import Settings, load_settings
 from cotai_tasks.stack import Stack, open_stack
 from cotai_tasks.testing import RecordingConsole
 from cotai_tasks.variables import PRODUCTION_SECRETS
+from tests.integration.alone import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cotai_tasks.engine import Engine
 
@@ -35,7 +36,6 @@ pytestmark = pytest.mark.integration
 
 DATABASES = ("postgres", "mongodb", "redis", "redis-cache")
 EXPORTERS = ("postgres-exporter", "redis-exporter", "redis-cache-exporter", "mongodb-exporter", "celery-exporter")
-PATIENCE = 60
 CANARY = "canary-8d1f4c"
 ENV_FILE = """\
 COTAI_SIZE=small
@@ -107,15 +107,6 @@ class Servers:
         """Tell whether all of these are healthy."""
         found = {one.service: one.health for one in self.engine.containers(self.stack.project.name)}
         return all(found.get(name) == "healthy" for name in services)
-
-
-def eventually(happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if happened():
-            return
-        time.sleep(0.3)
-    pytest.fail(f"{what}: not within {PATIENCE} s")
 
 
 @pytest.fixture(scope="module")

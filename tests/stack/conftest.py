@@ -250,15 +250,20 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
 @pytest.fixture(scope="session")
 def deployed(production: Production) -> Production:
     """Give the stack with every service up and healthy, deployed from nothing."""
+    deploy(production)
+    return production
+
+
+def deploy(stack: Production) -> None:
+    """Deploy from whatever there is, down to nothing."""
     for command in (
         ("build.all",),
         ("security.secrets",),
-        ("security.certs", "--self-signed"),
+        ("security.certs", "--self-signed", "--yes"),
         ("deploy.prod", "--yes"),
     ):
-        done = production.inv(*command)
+        done = stack.inv(*command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return production
 
 
 def post(stack: Production) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stack.conftest import TENDER, drafted, eventually, post
+from tests.stack.conftest import TENDER, deploy, drafted, eventually, post
 
 if TYPE_CHECKING:
     import subprocess
@@ -61,16 +61,17 @@ class Safe:
 
 
 @pytest.fixture(scope="module")
-def safe(deployed: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Safe]:
+def safe(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Safe]:
     """Give a directory to keep backups in, an identity that opens them, and a tender to be kept."""
+    deploy(production)  # other tests may have removed all of it
     folder = tmp_path_factory.mktemp("safe")
     identity = folder / "identity.txt"
-    made = deployed.inv("backup.keygen", "--output", str(identity))
+    made = production.inv("backup.keygen", "--output", str(identity))
     assert made.returncode == 0, made.stderr
     recipient = next(word for word in (made.stdout + made.stderr).split() if word.startswith("age1"))
-    draft_one(deployed)
-    yield Safe(deployed, folder / "store", identity, recipient)
-    deployed.inv("backup.discard", "--yes")
+    draft_one(production)
+    yield Safe(production, folder / "store", identity, recipient)
+    production.inv("backup.discard", "--yes")
 
 
 def test_a_backup_while_the_stack_is_used(safe: Safe) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -67,10 +68,15 @@ class Meddler:
 
 @contextmanager
 def meddler(upstream: str) -> Iterator[Meddler]:
-    """Stand before a service for as long as the block lasts."""
+    """Stand before a service for as long as the block lasts; whoever keeps a connection open then loses it."""
+    connections: list[socket.socket] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.append(self.request)
+            super().setup()
 
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
@@ -112,6 +118,9 @@ def meddler(upstream: str) -> Iterator[Meddler]:
         finally:
             found.over.set()
             server.shutdown()
+            for connection in connections:
+                with suppress(OSError):  # closed before
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 def name_of(method: str, path: str) -> str:

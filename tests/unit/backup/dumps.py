@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from cotai_tasks.backup.manifest import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cotai_tasks.backup.component import Component, Feed, Site
+    from cotai_tasks.backup.component import Component, Dump, Feed, Site
 
 PIECE = 2**16
 
@@ -38,6 +39,11 @@ class Kept:
 def keep(component: Component, site: Site) -> Kept:
     """Dump the one stream of a component."""
     (dump,) = component.dumps(site)
+    return take(dump)
+
+
+def take(dump: Dump) -> Kept:
+    """Take a dump; its facts go through JSON, as in a manifest."""
     begun = datetime.now(UTC)
     with dump.open() as source:
         data = b"".join(iter(lambda: source.read(PIECE), b""))
@@ -52,6 +58,6 @@ def keep(component: Component, site: Site) -> Kept:
         plain_bytes=len(data),
         plain_sha256=hashlib.sha256(data).hexdigest(),
         objects=(),
-        facts=dict(facts),
+        facts=json.loads(json.dumps(dict(facts))),
     )
     return Kept(stream, data)

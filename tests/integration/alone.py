@@ -1,0 +1,66 @@
+"""One service of the development stack in a project of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cotai_tasks.backup.component import Site
+from cotai_tasks.backup.scratch import drop_scratch
+from cotai_tasks.settings import load_settings
+from cotai_tasks.stack import open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cotai_tasks.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60
+
+
+def new_project() -> str:
+    """Name a project that nobody has."""
+    return f"cotai-test-{uuid.uuid4().hex[:6]}"
+
+
+def free_port() -> str:
+    """Find a port that nobody has."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+@contextmanager
+def alone(engine: Engine, service: str) -> Iterator[Site]:
+    """Start a service until the block ends, healthy, on a free port; its scratch containers go with it."""
+    environ = {**os.environ, f"{service.upper()}_PORT": free_port()}
+    settings = load_settings(ROOT, "dev", environ=environ, project=new_project())
+    site = Site(open_stack(settings, engine), settings, engine)
+    try:
+        with engine.up(site.stack.project, [service]) as start:
+            eventually(lambda: start.ended, "the start")
+            assert start.error is None
+        eventually(lambda: engine.glance(site.stack.project.name)[0].health == "healthy", "health")
+        yield site
+    finally:
+        drop_scratch(site)
+        for _ in engine.down(site.stack.project, volumes=True):
+            pass
+
+
+def eventually(happened: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if happened():
+            return
+        time.sleep(0.2)
+    pytest.fail(f"{what}: not within {patience} s")
