@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotai_tasks.age import read_identities, read_recipients
-from cotai_tasks.backup.component import Dump
+from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.manifest import Stream
 from cotai_tasks.backup.pipeline import load_stream, store_stream
 from cotai_tasks.backup.store.s3 import Bucket, S3Store

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import cotai_tasks
 from cotai_tasks.age import key_id, read_recipients
 from cotai_tasks.backup.catalogue import open_catalogue
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.components import all_components, named
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.registry import all_components, named
 from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS, Manifest, new_id, object_key
 from cotai_tasks.backup.metrics import record_backup, record_failure
 from cotai_tasks.backup.notify import notify
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.age import Recipient
     from cotai_tasks.backup.catalogue import Catalogue
-    from cotai_tasks.backup.component import Dump
+    from cotai_tasks.backup.components.base import Dump
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.backup.store.base import Store
     from cotai_tasks.console import Console

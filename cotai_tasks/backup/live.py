@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cotai_tasks.backup.components import all_components
-from cotai_tasks.backup.scratch import drop_scratch
+from cotai_tasks.backup.components.registry import all_components
+from cotai_tasks.backup.components.scratch import drop_scratch
 from cotai_tasks.errors import BackupError, CotaiError, Finding, IntegrityError, UnhealthyError, UsageError, nearest
 from cotai_tasks.facts import running_services
 from cotai_tasks.stack import restore_note, split, stack_lock
@@ -22,7 +22,7 @@ from cotai_tasks.stack import restore_note, split, stack_lock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from cotai_tasks.backup.component import Component, Difference, Feed, Leftovers, Site
+    from cotai_tasks.backup.components.base import Component, Difference, Feed, Leftovers, Site
     from cotai_tasks.backup.manifest import Manifest
     from cotai_tasks.console import Console
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cotai_tasks.age import Identity, Recipient
-    from cotai_tasks.backup.component import Dump
+    from cotai_tasks.backup.components.base import Dump
     from cotai_tasks.backup.store.base import Store, Upload
 
     Progress = Callable[[int, int], None]

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from cotai_tasks.backup.catalogue import open_catalogue
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.components import all_components, named
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.registry import all_components, named
 from cotai_tasks.backup.keys import open_identities
 from cotai_tasks.backup.metrics import record_drill
 from cotai_tasks.backup.pipeline import load_stream
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cotai_tasks.age import Identity
-    from cotai_tasks.backup.component import Difference, Feed
+    from cotai_tasks.backup.components.base import Difference, Feed
     from cotai_tasks.backup.manifest import Manifest, Stream
     from cotai_tasks.backup.store.base import Store
     from cotai_tasks.console import Console

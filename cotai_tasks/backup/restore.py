@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from cotai_tasks.backup.catalogue import open_catalogue
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.components import all_components
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.registry import all_components
 from cotai_tasks.backup.keys import open_identities
 from cotai_tasks.backup.live import (
     both_locks,
@@ -36,7 +36,7 @@ from cotai_tasks.stack import open_stack, stack_lock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cotai_tasks.backup.component import Component, Leftovers
+    from cotai_tasks.backup.components.base import Component, Leftovers
     from cotai_tasks.backup.manifest import Manifest
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cotai_tasks.backup.catalogue import open_catalogue
-from cotai_tasks.backup.component import Site
+from cotai_tasks.backup.components.base import Site
 from cotai_tasks.backup.keys import open_identities
 from cotai_tasks.backup.pipeline import hash_stream, load_stream
 from cotai_tasks.backup.rehearse import rehearse_backup

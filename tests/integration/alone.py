@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.scratch import drop_scratch
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.scratch import drop_scratch
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import open_stack
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
-from cotai_tasks.backup.mongodb import MongoDB
-from cotai_tasks.backup.mongodb_plan import live, revert_steps, swap_steps
-from cotai_tasks.backup.mongodb_server import open_server
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.mongodb import MongoDB
+from cotai_tasks.backup.components.mongodb_plan import live, revert_steps, swap_steps
+from cotai_tasks.backup.components.mongodb_server import open_server
 from cotai_tasks.build import ensure_images
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.settings import load_settings
@@ -28,7 +28,7 @@ from tests.unit.backup.dumps import Kept, keep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cotai_tasks.backup.mongodb_plan import Facts
+    from cotai_tasks.backup.components.mongodb_plan import Facts
     from cotai_tasks.engine import Engine
 
 pytestmark = pytest.mark.integration

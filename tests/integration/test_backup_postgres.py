@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.postgres import ANSWERS, Postgres, facts_of
-from cotai_tasks.backup.postgres_physical import PostgresPhysical
-from cotai_tasks.backup.postgres_server import Server, live
-from cotai_tasks.backup.scratch import drop_scratch, scratch
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.postgres import ANSWERS, Postgres, facts_of
+from cotai_tasks.backup.components.postgres_physical import PostgresPhysical
+from cotai_tasks.backup.components.postgres_server import Server, live
+from cotai_tasks.backup.components.scratch import drop_scratch, scratch
 from cotai_tasks.errors import BackupError, EngineError, UsageError
 from cotai_tasks.facts import PROJECT_LABEL, SERVICE_LABEL
 from tests.integration.alone import alone, eventually
@@ -28,7 +28,7 @@ from tests.unit.backup.dumps import take as take_dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cotai_tasks.backup.component import Component
+    from cotai_tasks.backup.components.base import Component
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
 

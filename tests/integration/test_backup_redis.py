@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
-from cotai_tasks.backup.redis import Redis
-from cotai_tasks.backup.redis_server import live
-from cotai_tasks.backup.scratch import drop_scratch
-from cotai_tasks.backup.swap import Places
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.redis import Redis
+from cotai_tasks.backup.components.redis_server import live
+from cotai_tasks.backup.components.scratch import drop_scratch
+from cotai_tasks.backup.components.swap import Places
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 from tests.integration.alone import alone, eventually
 from tests.unit.backup.dumps import Kept, keep

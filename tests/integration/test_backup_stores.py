@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from cotai_tasks.backup import pipeline
-from cotai_tasks.backup.component import Dump
+from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.store.base import ExistsError, MissingError
 from cotai_tasks.backup.store.directory import DirectoryStore
 from cotai_tasks.errors import StoreError

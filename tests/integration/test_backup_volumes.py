@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
-from cotai_tasks.backup.scratch import drop_scratch
-from cotai_tasks.backup.volumes import Volumes
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.scratch import drop_scratch
+from cotai_tasks.backup.components.volumes import Volumes
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import open_stack
@@ -24,7 +24,7 @@ from tests.unit.backup.dumps import Kept, keep
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cotai_tasks.backup.component import Difference
+    from cotai_tasks.backup.components.base import Difference
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
 

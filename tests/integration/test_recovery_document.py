@@ -20,7 +20,7 @@ import pytest
 
 from cotai_tasks.age import make_identity
 from cotai_tasks.backup.catalogue import Catalogue
-from cotai_tasks.backup.component import Dump
+from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.copy import download
 from cotai_tasks.backup.manifest import Manifest, new_id, object_key
 from cotai_tasks.backup.pipeline import store_stream

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cotai_tasks.age import key_id
 from cotai_tasks.backup.catalogue import Catalogue
-from cotai_tasks.backup.component import Dump
+from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.manifest import Manifest, StoredObject, Stream, object_key
 from cotai_tasks.backup.pipeline import store_stream
 from cotai_tasks.backup.store.base import ExistsError, MissingError, Stat

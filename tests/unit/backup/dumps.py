@@ -13,7 +13,7 @@ from cotai_tasks.backup.manifest import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cotai_tasks.backup.component import Component, Dump, Feed, Site
+    from cotai_tasks.backup.components.base import Component, Dump, Feed, Site
 
 PIECE = 2**16
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyrage  # type: ignore[import-untyped]
 
-from cotai_tasks.backup.component import Dump
+from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.pipeline import load_stream, store_stream
 from cotai_tasks.process import PATIENCE, Piped
 from tests.unit.backup.catalogues import MemoryStore, MemoryUpload

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
-from cotai_tasks.backup.config import Config
-from cotai_tasks.backup.config_files import ConfigFile, unpack, write_file
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.config import Config
+from cotai_tasks.backup.components.config_files import ConfigFile, unpack, write_file
 from cotai_tasks.errors import IntegrityError, RefusedError
 from cotai_tasks.facts import Image
 from cotai_tasks.testing import FakeEngine
@@ -185,8 +185,8 @@ def test_a_swap_that_is_interrupted_anywhere_is_undone(site: Site, monkeypatch: 
 
         return wrapped
 
-    monkeypatch.setattr("cotai_tasks.backup.config.os.link", stopping(os.link))
-    monkeypatch.setattr("cotai_tasks.backup.config.write_file", stopping(write_file))
+    monkeypatch.setattr("cotai_tasks.backup.components.config.os.link", stopping(os.link))
+    monkeypatch.setattr("cotai_tasks.backup.components.config.write_file", stopping(write_file))
     if files < 5:  # two that are kept, three that are placed
         with pytest.raises(KeyboardInterrupt):
             part.swap(site, BACKUP)
@@ -213,10 +213,10 @@ def test_what_was_replaced_outlives_a_revert_that_fails(
     (directory / "env/secrets/POSTGRES_PASSWORD").write_text("another")
     before = everything(directory)
     if not linking:
-        monkeypatch.setattr("cotai_tasks.backup.config.os.link", refusing)
+        monkeypatch.setattr("cotai_tasks.backup.components.config.os.link", refusing)
     restored(site, kept)
     with monkeypatch.context() as failing:
-        failing.setattr("cotai_tasks.backup.config.Path.unlink", refusing)
+        failing.setattr("cotai_tasks.backup.components.config.Path.unlink", refusing)
         with pytest.raises(OSError, match="refused"):
             part.revert(site, BACKUP)
     part.unstage(site, BACKUP)
@@ -232,7 +232,7 @@ def test_putting_back_needs_no_room_on_the_disk(site: Site, monkeypatch: pytest.
     (directory / "own.env").write_text("APP_TOKEN=newer\n")
     before = everything(directory)
     restored(site, kept)
-    monkeypatch.setattr("cotai_tasks.backup.config.write_file", refusing)
+    monkeypatch.setattr("cotai_tasks.backup.components.config.write_file", refusing)
     part.revert(site, BACKUP)
     part.unstage(site, BACKUP)
     assert everything(directory) == before
@@ -244,7 +244,7 @@ def test_what_was_kept_on_another_disk_is_copied_back(site: Site, monkeypatch: p
     kept = keep(part, site)
     (directory / "own.env").write_text("APP_TOKEN=newer\n")
     before = everything(directory)
-    monkeypatch.setattr("cotai_tasks.backup.config.os.link", refusing)
+    monkeypatch.setattr("cotai_tasks.backup.components.config.os.link", refusing)
     restored(site, kept)
     rename = Path.replace
 
@@ -253,7 +253,7 @@ def test_what_was_kept_on_another_disk_is_copied_back(site: Site, monkeypatch: p
             raise OSError(errno.EXDEV, "refused")
         return rename(path, target)
 
-    monkeypatch.setattr("cotai_tasks.backup.config.Path.replace", elsewhere)
+    monkeypatch.setattr("cotai_tasks.backup.components.config.Path.replace", elsewhere)
     part.revert(site, BACKUP)
     part.unstage(site, BACKUP)
     assert everything(directory) == before

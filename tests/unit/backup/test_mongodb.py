@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup.component import Difference, Leftovers, Site
-from cotai_tasks.backup.manifest import Stream
-from cotai_tasks.backup.mongodb import MongoDB
-from cotai_tasks.backup.mongodb_plan import (
+from cotai_tasks.backup.components.base import Difference, Leftovers, Site
+from cotai_tasks.backup.components.mongodb import MongoDB
+from cotai_tasks.backup.components.mongodb_plan import (
     Step,
     clear_steps,
     compare,
@@ -30,7 +29,8 @@ from cotai_tasks.backup.mongodb_plan import (
     swap_steps,
     unstage_steps,
 )
-from cotai_tasks.backup.mongodb_server import JOBS, WHICH, Server
+from cotai_tasks.backup.components.mongodb_server import JOBS, WHICH, Server
+from cotai_tasks.backup.manifest import Stream
 from cotai_tasks.backup.recover import recovery_sheet
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.process import PATIENCE, Piped

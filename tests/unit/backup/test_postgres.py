@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.postgres import Postgres
+from cotai_tasks.backup.components.postgres_dump import dump_roles, read_settings, stream_name, write_settings
+from cotai_tasks.backup.components.postgres_physical import PostgresPhysical, moment
+from cotai_tasks.backup.components.postgres_roles import missing_roles, read_roles, role_differences
+from cotai_tasks.backup.components.postgres_server import Server, conninfo, identifier, literal, text
 from cotai_tasks.backup.manifest import Stream
-from cotai_tasks.backup.postgres import Postgres
-from cotai_tasks.backup.postgres_dump import dump_roles, read_settings, stream_name, write_settings
-from cotai_tasks.backup.postgres_physical import PostgresPhysical, moment
-from cotai_tasks.backup.postgres_roles import missing_roles, read_roles, role_differences
-from cotai_tasks.backup.postgres_server import Server, conninfo, identifier, literal, text
 from cotai_tasks.errors import BackupError, EngineError, UsageError
 from cotai_tasks.testing import FakeEngine, container
 from tests.unit.deploy.stacks import service, settings, stack
 
 if TYPE_CHECKING:
-    from cotai_tasks.backup.component import Component
+    from cotai_tasks.backup.components.base import Component
 
 ID = "20261123T073840Z-0a1b2c"
 STAGED = "cotai__restore_20261123T073840Z_0a1b2c"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from cotai_tasks.backup import postgres_facts as module
-from cotai_tasks.backup.component import Difference
-from cotai_tasks.backup.postgres_facts import LOCKED, SNAPSHOT, differences, read_facts, rows, whole
+from cotai_tasks.backup.components import postgres_facts as module
+from cotai_tasks.backup.components.base import Difference
+from cotai_tasks.backup.components.postgres_facts import LOCKED, SNAPSHOT, differences, read_facts, rows, whole
 
 OVERVIEW = {
     "database": "cotai",

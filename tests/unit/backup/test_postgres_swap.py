@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cotai_tasks.backup.postgres_swap import Beside, beside, name_beside, placing, rename_script, returning
+from cotai_tasks.backup.components.postgres_swap import Beside, beside, name_beside, placing, rename_script, returning
 from cotai_tasks.errors import BackupError
 
 ID = "20261123T073840Z-0a1b2c"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers, Site
+from cotai_tasks.backup.components.base import Leftovers, Site
+from cotai_tasks.backup.components.redis import Redis
+from cotai_tasks.backup.components.redis_server import Files, Info, Server, differences, dump_facts, read_info
 from cotai_tasks.backup.manifest import Stream
-from cotai_tasks.backup.redis import Redis
-from cotai_tasks.backup.redis_server import Files, Info, Server, differences, dump_facts, read_info
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 from cotai_tasks.testing import FakeEngine, container
 from tests.unit.deploy.stacks import service, settings, stack

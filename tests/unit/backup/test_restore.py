@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from cotai_tasks.backup.component import Difference, Dump, Leftovers, Rehearsal, Site
+from cotai_tasks.backup.components.base import Difference, Dump, Leftovers, Rehearsal, Site
 from cotai_tasks.backup.live import half_done, replace
 from cotai_tasks.backup.manifest import Manifest, Stream
 from cotai_tasks.backup.rehearse import choose
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from cotai_tasks.backup.component import Component, Feed
+    from cotai_tasks.backup.components.base import Component, Feed
     from cotai_tasks.settings import Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

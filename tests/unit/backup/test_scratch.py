@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.scratch import drop_scratch, scratch
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.scratch import drop_scratch, scratch
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.testing import FakeEngine
 from tests.unit.deploy.stacks import service, settings, stack

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup.component import Leftovers
-from cotai_tasks.backup.helper import READ, WRITE
-from cotai_tasks.backup.swap import SCRIPT, Places, read_leftovers
+from cotai_tasks.backup.components.base import Leftovers
+from cotai_tasks.backup.components.helper import READ, WRITE
+from cotai_tasks.backup.components.swap import SCRIPT, Places, read_leftovers
 from cotai_tasks.testing import FakeEngine
 
 if TYPE_CHECKING:

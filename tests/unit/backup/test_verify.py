@@ -12,7 +12,7 @@ import pytest
 from cotai_tasks.age import make_identity
 from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup import verify as verify_module
-from cotai_tasks.backup.component import Difference
+from cotai_tasks.backup.components.base import Difference
 from cotai_tasks.backup.rehearse import Outcome, Rehearsed
 from cotai_tasks.backup.verification import LEVELS, Verification
 from cotai_tasks.backup.verify import verify

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from cotai_tasks.backup.archive import Contents, archived, load, pack, read_contents, unpack
-from cotai_tasks.backup.component import Site
-from cotai_tasks.backup.helper import READ, WRITE, helper
+from cotai_tasks.backup.components.archive import Contents, archived, load, pack, read_contents, unpack
+from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.helper import READ, WRITE, helper
+from cotai_tasks.backup.components.volumes import LEFT_OUT, Volumes
 from cotai_tasks.backup.manifest import Stream
-from cotai_tasks.backup.volumes import LEFT_OUT, Volumes
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.testing import FakeEngine
 from tests.unit.deploy.stacks import service, settings, stack
@@ -24,7 +24,7 @@ from tests.unit.deploy.stacks import service, settings, stack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cotai_tasks.backup.component import Feed
+    from cotai_tasks.backup.components.base import Feed
 
 ROOT = Path(__file__).parents[3]
 BACKUP = "20261123T073840Z-a1b2c3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Difference
+from cotai_tasks.backup.components.base import Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

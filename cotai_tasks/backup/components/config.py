@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Difference, Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.config_files import (
+from cotai_tasks.backup.components.base import Difference, Dump, Leftovers, Rehearsal
+from cotai_tasks.backup.components.config_files import (
     SECRETS,
     ConfigFile,
     collect,
@@ -32,7 +32,7 @@ from cotai_tasks.errors import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cotai_tasks.backup.component import Feed, Site, Source
+    from cotai_tasks.backup.components.base import Feed, Site, Source
     from cotai_tasks.backup.manifest import Stream
 
 _FLOOR = 1024

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.postgres import ANSWERS, Postgres, facts_of, major_here
-from cotai_tasks.backup.postgres_facts import rows
-from cotai_tasks.backup.postgres_server import SERVICE, Server, live
-from cotai_tasks.backup.scratch import await_answer, scratch
+from cotai_tasks.backup.components.base import Dump, Leftovers, Rehearsal
+from cotai_tasks.backup.components.postgres import ANSWERS, Postgres, facts_of, major_here
+from cotai_tasks.backup.components.postgres_facts import rows
+from cotai_tasks.backup.components.postgres_server import SERVICE, Server, live
+from cotai_tasks.backup.components.scratch import await_answer, scratch
 from cotai_tasks.console import count
 from cotai_tasks.errors import BackupError, Finding, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cotai_tasks.backup.component import Difference, Feed, Site
+    from cotai_tasks.backup.components.base import Difference, Feed, Site
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.process import Piped
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.mongodb_plan import LEFT_BEHIND, clear_steps, staged_name
+from cotai_tasks.backup.components.mongodb_plan import LEFT_BEHIND, clear_steps, staged_name
 from cotai_tasks.engine import leashed
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.process import PATIENCE
@@ -18,7 +18,7 @@ from cotai_tasks.process import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cotai_tasks.backup.mongodb_plan import Collections, Facts, Step
+    from cotai_tasks.backup.components.mongodb_plan import Collections, Facts, Step
     from cotai_tasks.engine import Engine
     from cotai_tasks.process import Piped
 

@@ -12,7 +12,7 @@ from cotai_tasks.errors import BackupError, EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cotai_tasks.backup.component import Site
+    from cotai_tasks.backup.components.base import Site
     from cotai_tasks.engine import Engine
     from cotai_tasks.process import Piped
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.postgres_facts import (
+from cotai_tasks.backup.components.postgres_facts import (
     BACKEND,
     CONTENT,
     DUMPER,
@@ -21,15 +21,15 @@ from cotai_tasks.backup.postgres_facts import (
     read_facts,
     whole,
 )
-from cotai_tasks.backup.postgres_roles import read_roles
-from cotai_tasks.backup.postgres_server import STRICT, lines
+from cotai_tasks.backup.components.postgres_roles import read_roles
+from cotai_tasks.backup.components.postgres_server import STRICT, lines
 from cotai_tasks.errors import BackupError, EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cotai_tasks.backup.postgres_facts import Facts
-    from cotai_tasks.backup.postgres_server import Server
+    from cotai_tasks.backup.components.postgres_facts import Facts
+    from cotai_tasks.backup.components.postgres_server import Server
     from cotai_tasks.process import Piped
 
 _LOCK_PATIENCE = "60s"

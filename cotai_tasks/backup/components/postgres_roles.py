@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Difference
-from cotai_tasks.backup.postgres_server import identifier
+from cotai_tasks.backup.components.base import Difference
+from cotai_tasks.backup.components.postgres_server import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cotai_tasks.backup.postgres_server import Server
+    from cotai_tasks.backup.components.postgres_server import Server
 
 Roles = dict[str, dict[str, Any]]
 

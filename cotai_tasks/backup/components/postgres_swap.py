@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cotai_tasks.backup.postgres_server import MAINTENANCE, identifier, literal
+from cotai_tasks.backup.components.postgres_server import MAINTENANCE, identifier, literal
 from cotai_tasks.errors import BackupError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from cotai_tasks.backup.postgres_server import Server
+    from cotai_tasks.backup.components.postgres_server import Server
 
 Kind = Literal["restore", "before"]
 """`restore`: staged, to take the live one's place. `before`: what was live until then."""

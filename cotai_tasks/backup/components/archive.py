@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
-from cotai_tasks.backup.component import Difference
+from cotai_tasks.backup.components.base import Difference
 from cotai_tasks.backup.line import PIECE, Line, at_work
 from cotai_tasks.engine import leashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cotai_tasks.backup.component import Feed
+    from cotai_tasks.backup.components.base import Feed
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
     from cotai_tasks.process import Piped

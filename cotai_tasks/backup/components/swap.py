@@ -11,8 +11,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cotai_tasks.backup.component import Leftovers
-from cotai_tasks.backup.helper import READ, WRITE, helper
+from cotai_tasks.backup.components.base import Leftovers
+from cotai_tasks.backup.components.helper import READ, WRITE, helper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

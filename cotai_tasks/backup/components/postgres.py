@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cotai_tasks.backup.component import Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.postgres_dump import dump_database, dump_roles, read_settings, stream_name
-from cotai_tasks.backup.postgres_facts import CONTENT, HAS_ROWS, OVERVIEW, differences, read_facts, rows, whole
-from cotai_tasks.backup.postgres_roles import missing_roles, read_roles, role_differences
-from cotai_tasks.backup.postgres_server import (
+from cotai_tasks.backup.components.base import Dump, Leftovers, Rehearsal
+from cotai_tasks.backup.components.postgres_dump import dump_database, dump_roles, read_settings, stream_name
+from cotai_tasks.backup.components.postgres_facts import (
+    CONTENT,
+    HAS_ROWS,
+    OVERVIEW,
+    differences,
+    read_facts,
+    rows,
+    whole,
+)
+from cotai_tasks.backup.components.postgres_roles import missing_roles, read_roles, role_differences
+from cotai_tasks.backup.components.postgres_server import (
     MAINTENANCE,
     SERVICE,
     STRICT,
@@ -21,17 +29,17 @@ from cotai_tasks.backup.postgres_server import (
     running,
     text,
 )
-from cotai_tasks.backup.postgres_swap import await_renames, beside, name_beside, placing, rename, returning
-from cotai_tasks.backup.scratch import scratch
+from cotai_tasks.backup.components.postgres_swap import await_renames, beside, name_beside, placing, rename, returning
+from cotai_tasks.backup.components.scratch import scratch
 from cotai_tasks.console import count
 from cotai_tasks.errors import BackupError, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cotai_tasks.backup.component import Difference, Feed, Site
+    from cotai_tasks.backup.components.base import Difference, Feed, Site
+    from cotai_tasks.backup.components.postgres_facts import Facts
     from cotai_tasks.backup.manifest import Stream
-    from cotai_tasks.backup.postgres_facts import Facts
 
     Settings = dict[str, list[str]]
     """Statements by the database's name."""

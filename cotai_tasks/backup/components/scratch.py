@@ -11,7 +11,7 @@ from cotai_tasks.errors import BackupError, EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cotai_tasks.backup.component import Site
+    from cotai_tasks.backup.components.base import Site
     from cotai_tasks.engine import Engine
 
 LABEL = "cotai.scratch"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cotai_tasks.backup.config import Config
+from cotai_tasks.backup.components.config import Config
+from cotai_tasks.backup.components.mongodb import MongoDB
+from cotai_tasks.backup.components.postgres import Postgres
+from cotai_tasks.backup.components.postgres_physical import PostgresPhysical
+from cotai_tasks.backup.components.redis import Redis
+from cotai_tasks.backup.components.volumes import Volumes
 from cotai_tasks.backup.manifest import COMPONENTS, DEFAULT_COMPONENTS
-from cotai_tasks.backup.mongodb import MongoDB
-from cotai_tasks.backup.postgres import Postgres
-from cotai_tasks.backup.postgres_physical import PostgresPhysical
-from cotai_tasks.backup.redis import Redis
-from cotai_tasks.backup.volumes import Volumes
 from cotai_tasks.errors import UsageError, nearest
 from cotai_tasks.stack import split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cotai_tasks.backup.component import Component
+    from cotai_tasks.backup.components.base import Component
 
 
 def all_components(*, encrypted: bool = True, queued_tasks: bool = False) -> dict[str, Component]:

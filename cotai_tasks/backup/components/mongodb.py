@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Difference, Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.mongodb_plan import (
+from cotai_tasks.backup.components.base import Difference, Dump, Leftovers, Rehearsal
+from cotai_tasks.backup.components.mongodb_plan import (
     compare,
     compared,
     discard_steps,
@@ -21,17 +21,17 @@ from cotai_tasks.backup.mongodb_plan import (
     swap_steps,
     unstage_steps,
 )
-from cotai_tasks.backup.mongodb_server import EVALUATION, PROBE, REAL, SERVICE, Server, open_server
-from cotai_tasks.backup.scratch import scratch
+from cotai_tasks.backup.components.mongodb_server import EVALUATION, PROBE, REAL, SERVICE, Server, open_server
+from cotai_tasks.backup.components.scratch import scratch
 from cotai_tasks.errors import BackupError, Finding
 from cotai_tasks.facts import version_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cotai_tasks.backup.component import Feed, Site, Source
+    from cotai_tasks.backup.components.base import Feed, Site, Source
+    from cotai_tasks.backup.components.mongodb_plan import Facts
     from cotai_tasks.backup.manifest import Stream
-    from cotai_tasks.backup.mongodb_plan import Facts
     from cotai_tasks.process import Piped
 
 _FLOOR = 100

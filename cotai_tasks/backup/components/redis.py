@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.archive import unpack
-from cotai_tasks.backup.component import Dump, Leftovers, Rehearsal
-from cotai_tasks.backup.helper import WRITE, helper
-from cotai_tasks.backup.redis_server import SERVICE, differences, dump_facts, live, loaded
-from cotai_tasks.backup.swap import Places, staged
+from cotai_tasks.backup.components.archive import unpack
+from cotai_tasks.backup.components.base import Dump, Leftovers, Rehearsal
+from cotai_tasks.backup.components.helper import WRITE, helper
+from cotai_tasks.backup.components.redis_server import SERVICE, differences, dump_facts, live, loaded
+from cotai_tasks.backup.components.swap import Places, staged
 from cotai_tasks.errors import BackupError, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cotai_tasks.backup.component import Difference, Feed, Site
+    from cotai_tasks.backup.components.base import Difference, Feed, Site
+    from cotai_tasks.backup.components.redis_server import Info, Keys, Server
     from cotai_tasks.backup.manifest import Stream
-    from cotai_tasks.backup.redis_server import Info, Keys, Server
     from cotai_tasks.process import Piped
 
 _FLOOR = 80

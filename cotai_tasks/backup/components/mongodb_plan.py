@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cotai_tasks.backup.component import Difference, Leftovers
+from cotai_tasks.backup.components.base import Difference, Leftovers
 from cotai_tasks.console import count
 
 Collections = Mapping[str, Mapping[str, str]]

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.archive import FLOOR, archived, load, pack, unpack
-from cotai_tasks.backup.component import Dump, Rehearsal
-from cotai_tasks.backup.helper import CUT_OFF, READ, WRITE, allow, helper
-from cotai_tasks.backup.scratch import LABEL, run_until, scratch_name
-from cotai_tasks.backup.swap import Places, staged
+from cotai_tasks.backup.components.archive import FLOOR, archived, load, pack, unpack
+from cotai_tasks.backup.components.base import Dump, Rehearsal
+from cotai_tasks.backup.components.helper import CUT_OFF, READ, WRITE, allow, helper
+from cotai_tasks.backup.components.scratch import LABEL, run_until, scratch_name
+from cotai_tasks.backup.components.swap import Places, staged
 from cotai_tasks.errors import BackupError, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cotai_tasks.backup.archive import Archive
-    from cotai_tasks.backup.component import Difference, Feed, Leftovers, Site
+    from cotai_tasks.backup.components.archive import Archive
+    from cotai_tasks.backup.components.base import Difference, Feed, Leftovers, Site
     from cotai_tasks.backup.manifest import Stream
 
 LEFT_OUT = {

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.backup.component import Difference
-from cotai_tasks.backup.scratch import await_answer, scratch
+from cotai_tasks.backup.components.base import Difference
+from cotai_tasks.backup.components.scratch import await_answer, scratch
 from cotai_tasks.engine import leashed
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from cotai_tasks.backup.component import Feed, Site
+    from cotai_tasks.backup.components.base import Feed, Site
     from cotai_tasks.backup.manifest import Stream
     from cotai_tasks.engine import Engine
     from cotai_tasks.process import Piped

@@ -21,7 +21,7 @@ from cotai_tasks.variables import Variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cotai_tasks.backup.component import Site
+    from cotai_tasks.backup.components.base import Site
     from cotai_tasks.settings import Settings
 
 SECRETS = "env/secrets"

@@ -1,0 +1,1 @@
+"""What a backup is made of: each component knows how its data is read, proved, staged and swapped in."""
