@@ -56,7 +56,8 @@ class Tools(TypedDict):
 def task(*, help: dict[str, str] | None = None, **options: Any) -> Callable[[Callable[..., None]], Task[Any]]:  # noqa: A002, ANN401 - Invoke's own names
     """Make an Invoke task whose known errors become one line and an exit code.
 
-    Help for `--env`, `--json`, `--yes` and `--dry-run` is added where the task has them.
+    Help for `--env`, `--json`, `--yes` and `--dry-run` is added where the task has them. Flags have long names only:
+    Invoke makes short ones from whichever letter is free, so that `-s` would mean something else to each task.
     """
 
     def decorate(body: Callable[..., None]) -> Task[Any]:
@@ -70,7 +71,7 @@ def task(*, help: dict[str, str] | None = None, **options: Any) -> Callable[[Cal
                 kwargs["dry_run"] = True
             _guarded(body, c, *args, **kwargs)
 
-        made: Task[Any] = invoke_task(help=texts, **options)(run)
+        made: Task[Any] = invoke_task(help=texts, auto_shortflags=False, **options)(run)
         return made
 
     return decorate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cotai_tasks.stack import Stack
 
 _LEVELS = range(1, 20)
+_TAG = re.compile(r"[\w.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Wish:
             raise UsageError("--recipient and --plain exclude one another", cure="Leave --plain out.")
         if rest.get("level", 3) not in _LEVELS:
             raise UsageError(f"--level {rest['level']}: zstd has 1 to {_LEVELS[-1]}")
+        if not _TAG.fullmatch(rest.get("tag", "")):
+            raise UsageError(f"--tag {rest['tag']}: a word of letters, digits, '.', '_' and '-'")
         wanted = encrypt or bool(recipients) or (settings.environment == "prod" and not plain)
         found = read_recipients(recipients, settings.directory) if wanted else {}
         return cls(components=named(only), recipients=found, **rest)
@@ -90,7 +94,13 @@ class Created:
 
 
 def create(
-    wish: Wish, *, dry_run: bool = False, settings: Settings, engine: Engine, console: Console
+    wish: Wish,
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
 ) -> Created | None:
     """Dump every component into the store and record it; None for a rehearsal.
 
@@ -101,9 +111,7 @@ def create(
         catalogue = open_catalogue(wish.store, settings=settings, stack=stack.project.name)
         site = Site(stack, settings, engine)
         if dry_run:
-            how = f"for {count(len(wish.recipients), 'recipient')}" if wish.recipients else "in plain"
-            names = ", ".join(one.name for one in _dumps(wish, site))
-            console.say(f"would back up {names} of {stack.project.name}, {how}, to {catalogue.store.url}")
+            _foretell(wish, _dumps(wish, site), catalogue, console, as_json=as_json)
             return None
         with stack_lock(stack, engine, "backup.create", "backup"):
             require_no_restore(stack, engine)
@@ -131,6 +139,15 @@ def show_created(made: Created | None, *, as_json: bool, console: Console) -> No
         f"backup {manifest.id}: {', '.join(manifest.components)}; {size(manifest.plain_bytes)} as"
         f" {size(manifest.stored_bytes)}, {how}, read back, signed ({duration(made.seconds)})"
     )
+
+
+def _foretell(wish: Wish, dumps: Sequence[Dump], catalogue: Catalogue, console: Console, *, as_json: bool) -> None:
+    """Say what a backup would hold, and where it would go."""
+    names, keys = [one.name for one in dumps], [key_id(one) for one in wish.recipients]
+    if as_json:
+        console.json({"stack": catalogue.stack, "store": catalogue.store.url, "would_dump": names, "recipients": keys})
+    how = f"for {count(len(keys), 'recipient')}" if keys else "in plain"
+    console.say(f"would back up {', '.join(names)} of {catalogue.stack}, {how}, to {catalogue.store.url}")
 
 
 def _dumps(wish: Wish, site: Site) -> list[Dump]:

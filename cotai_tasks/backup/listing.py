@@ -114,7 +114,7 @@ def _row(decision: Decision, now: datetime) -> tuple[str, ...]:
     return (
         entry.id,
         _age(entry, now),
-        _components(manifest),
+        holds(manifest),
         size(manifest.stored_bytes),
         "yes" if manifest.encrypted else "[yellow]no[/]",
         "[red]damaged[/]" if entry.fault else _verified(entry, now),
@@ -122,7 +122,7 @@ def _row(decision: Decision, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _components(manifest: Manifest) -> str:
+def holds(manifest: Manifest) -> str:
     """Name what it holds, and what it is not: of a partial one the rest of the stack is missing."""
     remarks = {"partial": not manifest.complete, "evaluation": manifest.evaluation}
     said = [f" [yellow]({remark})[/]" for remark, holds in remarks.items() if holds]

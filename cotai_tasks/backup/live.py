@@ -64,6 +64,8 @@ def put_back(backup: str, site: Site, console: Console, *, yes: bool, dry_run: b
         console.say(f"would put back {names} as before the restore of {chosen}")
         return chosen
     stack = site.stack.project.name
+    if others := sorted({one for left in found.values() for one in left.replaced} - {chosen}):
+        console.warn(f"kept too: what the restore of {', '.join(others)} replaced; the last restore is undone first")
     console.confirm_name(f"Put {names} of {stack} back as before the restore of {chosen}?", stack, yes=yes)
     users = frozenset().union(*(one.users(site, ()) for one in parts.values()))
     with both_locks(site, "backup.undo"), _uninterrupted(console, "the data is being put back"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from cotai_tasks.backup.catalogue import open_catalogue
+from cotai_tasks.backup.listing import holds
 from cotai_tasks.backup.retention import plan, read_keep
 from cotai_tasks.console import duration, size
 from cotai_tasks.errors import RefusedError, UsageError
@@ -112,11 +113,12 @@ def show_decisions(
             one.entry.id,
             duration(max((now - one.entry.time).total_seconds(), 0)),
             size(one.entry.manifest.stored_bytes) if one.entry.manifest else "?",
+            holds(one.entry.manifest) if one.entry.manifest else "?",
             escape(f"stays: {', '.join(one.reasons)}") if one.keeps else "[red]goes[/]",
         )
         for one in decisions
     ]
-    console.table(("backup", "age", "size", "decision"), rows)
+    console.table(("backup", "age", "size", "components", "decision"), rows)
     for backup, files in left.items():
         console.say(f"interrupted: {backup}, {size(sum(one.size for one in files))}: goes")
 

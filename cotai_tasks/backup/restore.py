@@ -71,6 +71,7 @@ def restore(  # noqa: PLR0913 - a flag each
     queued_tasks: bool = False,
     yes: bool = False,
     dry_run: bool = False,
+    as_json: bool = False,
     settings: Settings,
     engine: Engine,
     console: Console,
@@ -95,7 +96,7 @@ def restore(  # noqa: PLR0913 - a flag each
     parts = {name: all_components(encrypted=manifest.encrypted, queued_tasks=queued_tasks)[name] for name in names}
     _preflight(parts, manifest, into, site)
     if dry_run:
-        _foretell(parts, manifest, into, site, console)
+        _foretell(parts, manifest, into, site, console, as_json=as_json)
         return None
     begun = time.monotonic()
     if into == "scratch":
@@ -195,10 +196,16 @@ def _space(parts: Mapping[str, Component], manifest: Manifest, site: Site) -> li
     return [Finding(str(root), f"{size(free)} free, about {size(wanted)} are needed", "inv build.prune frees some.")]
 
 
-def _foretell(parts: Mapping[str, Component], manifest: Manifest, into: str, site: Site, console: Console) -> None:
+def _foretell(
+    parts: Mapping[str, Component], manifest: Manifest, into: str, site: Site, console: Console, *, as_json: bool
+) -> None:
     """Say what a restore would do."""
+    users = frozenset[str]()
+    if into != "scratch":
+        users = users.union(*(one.users(site, manifest.of(name)) for name, one in parts.items()))
+    stopped = sorted(users & running_services(site.engine.containers(site.stack.project.name)))
+    if as_json:
+        console.json({"backup": manifest.id, "into": into, "would_restore": list(parts), "would_stop": stopped})
     console.say(f"would restore {', '.join(parts)} of backup {manifest.id} into {into}")
     if into != "scratch":
-        users = frozenset().union(*(one.users(site, manifest.of(name)) for name, one in parts.items()))
-        running = sorted(users & running_services(site.engine.containers(site.stack.project.name)))
-        console.say(f"would stop meanwhile, and start again: {', '.join(running) or 'nothing'}")
+        console.say(f"would stop meanwhile, and start again: {', '.join(stopped) or 'nothing'}")

@@ -59,7 +59,7 @@ def create(  # noqa: PLR0913, PLR0917 - a flag each
         recipients=recipient,
         level=level,
     )
-    made = procedure(wish, dry_run=dry_run, **tools)
+    made = procedure(wish, dry_run=dry_run, as_json=json, **tools)
     show_created(made, as_json=json, console=tools["console"])
 
 
@@ -252,6 +252,7 @@ def restore(  # noqa: PLR0913, PLR0917 - a flag each
         queued_tasks=queued_tasks,
         yes=yes,
         dry_run=dry_run,
+        as_json=json,
         **tools,
     )
     show_restored(done, as_json=json, console=tools["console"])

@@ -101,6 +101,9 @@ def test_it_holds_what_it_says(safe: Safe) -> None:
         name: [] for name in ("postgres", "mongodb", "redis", "volumes", "config")
     }
     assert scratch(safe) == []
+    for task in ("create", "restore"):
+        foreseen = json.loads(safe.inv(task, "--dry-run", "--json").stdout)
+        assert foreseen["would_dump" if task == "create" else "would_restore"]
 
 
 def test_prometheus_knows_of_it(safe: Safe) -> None:

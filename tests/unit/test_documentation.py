@@ -27,7 +27,8 @@ def test_every_task_is_described(name: str) -> None:
 
 @pytest.mark.parametrize("context", ns.to_contexts(), ids=lambda context: str(context.name))
 def test_every_flag_has_help(context: ParserContext) -> None:
-    """`inv --help TASK` says what each flag is for; the task itself says in one line what it does."""
+    """`inv --help TASK` says what each flag is for, by its long name; the task itself says in one line what it does."""
+    assert [one.name for one in context.args.values() if len(one.names) > 1] == []
     assert [one.name for one in context.args.values() if not one.help] == []
     summary = ns[str(context.name)].__doc__
     assert summary

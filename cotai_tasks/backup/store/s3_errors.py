@@ -38,7 +38,7 @@ _WORDS = {
     "ExpiredToken": _NOT_ACCEPTED,
     "TokenRefreshRequired": _NOT_ACCEPTED,
     "AccessDenied": _REFUSED,
-    "403": _REFUSED,
+    "403": (_REFUSED[0], f"{_REFUSED[1]} Without the right to ListBucket this is also the answer where nothing is."),
     "RequestTimeTooSkewed": ("this host's clock is wrong", "Let it keep time: timedatectl set-ntp true."),
     "InvalidObjectState": (
         "{key} is in an archive and cannot be read now",

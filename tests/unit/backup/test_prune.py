@@ -61,10 +61,10 @@ def test_what_no_rule_keeps_goes(tmp_path: Path, found: Catalogue, store: Memory
     assert store.keys(old) == []
     table = [" ".join(line.split()) for line in console.text().splitlines()]
     assert table[:4] == [
-        "backup age size decision",
-        f"{new} 1 d 67 B stays: last 1",
-        f"{old} 2 d 67 B goes",
-        f"{oldest} 3 d 67 B goes",
+        "backup age size components decision",
+        f"{new} 1 d 67 B postgres, redis stays: last 1",
+        f"{old} 2 d 67 B postgres, redis goes",
+        f"{oldest} 3 d 67 B postgres, redis goes",
     ]
     assert table[-1] == "✓ removed 2 of 3 backups; 0 interrupted uploads; 134 B freed"
 
