@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from cotai_tasks.backup.catalogue import open_catalogue
 from cotai_tasks.backup.components.base import Site
+from cotai_tasks.backup.components.config import kept_files
 from cotai_tasks.backup.components.registry import all_components
 from cotai_tasks.backup.keys import open_identities
 from cotai_tasks.backup.live import (
@@ -112,9 +113,9 @@ def restore(  # noqa: PLR0913 - a flag each
     with both_locks(site, "backup.restore"):
         clear_staged(survey(site), site)
         stopped_for = replace(parts, manifest, feed, site, console)
-        if into == "new":  # what was replaced was empty; of files one never knows
+        if into == "new":  # what was replaced was empty, but for files that came with a checkout
             for name, one in parts.items():
-                if name != "config":
+                if not (name == "config" and kept_files(site, manifest.id)):
                     one.discard(site, manifest.id)
     return Restored(manifest.id, into, names, time.monotonic() - begun, stopped_for)
 

@@ -223,6 +223,11 @@ def _return(old: Path, path: Path) -> None:
     old.unlink(missing_ok=True)  # two names of one file: a rename does nothing then
 
 
+def kept_files(site: Site, backup: str) -> list[Path]:
+    """Give the files that the restore of a backup replaced, where they are kept."""
+    return [*_folder(site, _REPLACED, backup).glob("*.old")]
+
+
 def _folder(site: Site, prefix: str, backup: str) -> Path:
     return site.settings.directory / f"{prefix}{backup}"
 
