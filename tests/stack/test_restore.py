@@ -102,7 +102,8 @@ def test_it_holds_what_it_says(safe: Safe) -> None:
     }
     assert scratch(safe) == []
     for task in ("create", "restore"):
-        foreseen = json.loads(safe.inv(task, "--dry-run", "--json").stdout)
+        who = ("--recipient", safe.recipient) if task == "create" else ()
+        foreseen = json.loads(safe.inv(task, *who, "--dry-run", "--json").stdout)
         assert foreseen["would_dump" if task == "create" else "would_restore"]
 
 
