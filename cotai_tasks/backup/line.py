@@ -141,6 +141,8 @@ def give_back_large_blocks() -> None:
 def _await(threads: Sequence[Thread], seconds: float | None = None) -> None:
     end = None if seconds is None else time.monotonic() + seconds
     for thread in threads:
+        if not thread.is_alive():  # ended; or never started, where the interruption came before
+            continue
         thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
 

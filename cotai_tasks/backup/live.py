@@ -6,8 +6,6 @@ by what the components have left, and by a note at the engine that says who ran:
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -42,7 +40,7 @@ def replace(parts: Mapping[str, Component], manifest: Manifest, feed: Feed, site
         _clear(parts, manifest.id, site, console)
         raise
     users = frozenset().union(*(one.users(site, manifest.of(name)) for name, one in parts.items()))
-    with _uninterrupted(console, "the data is being put in place"):
+    with console.uninterrupted("the data is being put in place"):
         return _while_stopped(
             users,
             partial(_swap, parts, manifest.id, site, console),
@@ -68,7 +66,7 @@ def put_back(backup: str, site: Site, console: Console, *, yes: bool, dry_run: b
         console.warn(f"kept too: what the restore of {', '.join(others)} replaced; the last restore is undone first")
     console.confirm_name(f"Put {names} of {stack} back as before the restore of {chosen}?", stack, yes=yes)
     users = frozenset().union(*(one.users(site, ()) for one in parts.values()))
-    with both_locks(site, "backup.undo"), _uninterrupted(console, "the data is being put back"):
+    with both_locks(site, "backup.undo"), console.uninterrupted("the data is being put back"):
         back = partial(_put_back, parts, chosen, site)
         _while_stopped(users, back, back, site, console)
     console.done(f"{names}: as before the restore of {chosen}")
@@ -265,25 +263,6 @@ def _wait_until_healthy(services: Sequence[str], site: Site) -> None:
                 cure="inv deploy.logs shows why; inv db.migrate, where the application is newer; inv backup.undo.",
             )
         time.sleep(1)
-
-
-@contextmanager
-def _uninterrupted(console: Console, what: str) -> Iterator[None]:
-    """Let no interruption end the block: in the middle of it there is neither old nor new, and it takes seconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def wait(number: int, _: object) -> None:  # noqa: ARG001 - as handlers are called
-        console.warn(f"too late to interrupt: {what}, which ends in a moment")
-
-    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [(one, signal.signal(one, wait)) for one in endings]
-    try:
-        yield
-    finally:
-        for one, handler in before:
-            signal.signal(one, handler)
 
 
 def _finish(lines: Iterator[str]) -> None:

@@ -91,25 +91,22 @@ def load_stream(
 
     Raises `IntegrityError` where something is not as the manifest says, `IdentityError` where no identity opens it.
     """
-    stored, compressed = Line(), Line()
-    digest, size = hashlib.sha256(), 0
+    stored, compressed, plain = Line(), Line(), Line()
+    total = _Sum()
     opened = ExitStack()
     with at_work(
-        (stored, compressed),
+        (stored, compressed, plain),
         partial(_fetch, stream, store, stored, opened),
         partial(_decrypt, stored, compressed, stream, identities),
+        partial(_decompress, compressed, plain, stream),
         free=opened.close,
     ):
-        try:
-            for piece in _decompressed(compressed):
-                size += len(piece)
-                digest.update(piece)
-                write(piece)
-                progress(size, stored.passed)
-        except zstandard.ZstdError as error:
-            raise _damaged(stream, str(error)) from error
-    if (size, digest.hexdigest()) != (stream.plain_bytes, stream.plain_sha256):
-        raise _damaged(stream, f"{size} bytes that are not the {stream.plain_bytes} that were dumped")
+        while piece := plain.read():
+            total.add(piece)
+            write(piece)
+            progress(total.size, stored.passed)
+    if (total.size, total.digest) != (stream.plain_bytes, stream.plain_sha256):
+        raise _damaged(stream, f"{total.size} bytes that are not the {stream.plain_bytes} that were dumped")
 
 
 def hash_stream(stream: Stream, *, store: Store, progress: Progress) -> None:
@@ -264,12 +261,16 @@ def _stored(stream: Stream, store: Store, opened: ExitStack) -> Iterator[bytes]:
             raise _damaged(stream, f"{one.key} has not the bytes that were stored")
 
 
-def _decompressed(line: Line) -> Iterator[bytes]:
-    """Give what zstd packed, to the end of the line, piece by piece: a few bytes of it may stand for a gigabyte."""
+def _decompress(compressed: Line, plain: Line, stream: Stream) -> None:
+    """Pass on what zstd packed, piece by piece: a few bytes of it may stand for a gigabyte."""
     unpacker = zstandard.ZstdDecompressor()
-    with unpacker.stream_reader(cast("IO[bytes]", line), read_size=PIECE, read_across_frames=True) as reader:
-        while piece := reader.read(PIECE):
-            yield piece
+    try:
+        with unpacker.stream_reader(cast("IO[bytes]", compressed), read_size=PIECE, read_across_frames=True) as reader:
+            while piece := reader.read(PIECE):
+                plain.write(piece)
+    except zstandard.ZstdError as error:
+        raise _damaged(stream, str(error)) from error
+    plain.close()
 
 
 def _damaged(stream: Stream, fault: str) -> IntegrityError:
