@@ -7,7 +7,9 @@ What happens goes to standard error; what was asked for (tables, JSON) goes to s
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -161,6 +163,24 @@ class Console:
             return
         if self._answer(question, f"Type {name} to go on: ") != name:
             raise RefusedError("not confirmed: nothing was changed")
+
+    @contextmanager
+    def uninterrupted(self, what: str) -> Iterator[None]:
+        """Let no interruption end the block: in the middle of it there is neither old nor new."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def wait(number: int, _: object) -> None:  # noqa: ARG001 - as handlers are called
+            self.warn(f"too late to interrupt: {what}, which ends in a moment")
+
+        endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = [(one, signal.signal(one, wait)) for one in endings]
+        try:
+            yield
+        finally:
+            for one, handler in before:
+                signal.signal(one, handler)
 
     def _answer(self, question: str, how: str) -> str:
         """Ask a person; raise `RefusedError` where nobody is there."""

@@ -158,11 +158,6 @@ class Engine:
         rendered: dict[str, Any] = json.loads(self._run(argv, "docker compose config", _environ(project)))
         return rendered
 
-    def hashes(self, project: Project) -> dict[str, str]:
-        """Give the fingerprint of each service: a container that was made with another one would be made anew."""
-        pairs = (line.split() for line in self.compose(project, "config", "--hash", "*"))
-        return {pair[0]: pair[1] for pair in pairs}
-
     def up(self, project: Project, services: Sequence[str], *flags: str) -> Running:
         """Begin to create and start services in the order of their dependencies."""
         # Compose makes a replacement under another name. One that an interruption left so is in its way ever after.

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
-HASH_LABEL = "com.docker.compose.config-hash"
+SLOT_LABEL = "cotai.slot"
+RELEASE_LABEL = "cotai.release"
+DEFINITION_LABEL = "cotai.definition"
 
 GLANCE = "\t".join(
     ("{{.ID}}", "{{.Names}}", f'{{{{.Label "{SERVICE_LABEL}"}}}}', "{{.Image}}", "{{.State}}", "{{.Status}}")
@@ -55,9 +57,13 @@ class Container:
     """Published addresses, `127.0.0.1:8000`."""
     health_output: str
     """What the last healthcheck printed."""
-    config_hash: str = ""
-    """Compose's fingerprint of the service as it was when the container was made."""
     image_id: str = ""
+    slot: str = ""
+    """Of a service that is replaced without a gap: which of its two network aliases it answers to, `a` or `b`."""
+    release: str = ""
+    """The release that made it."""
+    definition: str = ""
+    """Our fingerprint of the service as it was when the container was made (`places.fingerprints`)."""
 
     @property
     def run(self) -> tuple[str, str]:
@@ -142,8 +148,10 @@ def read_container(raw: Mapping[str, Any]) -> Container:
         memory_limit=int(raw["HostConfig"].get("Memory") or 0),
         ports=tuple(sorted(ports)),
         health_output=str(log[-1].get("Output", "")).strip(),
-        config_hash=labels.get(HASH_LABEL, ""),
         image_id=raw.get("Image", ""),
+        slot=labels.get(SLOT_LABEL, ""),
+        release=labels.get(RELEASE_LABEL, ""),
+        definition=labels.get(DEFINITION_LABEL, ""),
     )
 
 

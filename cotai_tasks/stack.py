@@ -9,7 +9,7 @@ import shutil
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,8 @@ import requests
 import yaml
 
 from cotai_tasks.errors import LockedError, PreflightError, UsageError, nearest
-from cotai_tasks.facts import Project
+from cotai_tasks.facts import DEFINITION_LABEL, Project
+from cotai_tasks.places import Place, fingerprints, overlay, read_rolls, standing
 from cotai_tasks.settings import ENVIRONMENTS
 from cotai_tasks.sizing import KNOWN, mebibytes, plan
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.engine import Engine
     from cotai_tasks.facts import Container
+    from cotai_tasks.places import Roll
     from cotai_tasks.settings import Settings
     from cotai_tasks.sizing import Plan
 
@@ -41,6 +43,9 @@ TOOLS = "tools"
 
 FORMAT_LABEL = "cotai.format"
 """On a volume: which server and major version wrote the data in it."""
+
+_PLACES = "places"
+"""The Compose file that says where services stand which are replaced without a gap."""
 
 _DOCKER_HUB = "https://registry-1.docker.io/v2/"
 _REGISTRY_TIMEOUT = 4.0
@@ -73,6 +78,8 @@ class Service:
     """Names of the volumes at the engine that it mounts."""
     scales: bool = False
     """Whether it may have several containers."""
+    replicas: int = 1
+    """How many containers a deploy starts."""
     folders: frozenset[str] = frozenset()
     """Folders of volumes that it mounts alone: `secrets/app`, `config/postgres`."""
 
@@ -91,6 +98,12 @@ class Stack:
     variables: dict[str, str]
     formats: dict[str, str]
     """What wrote the data in each volume, by the volume's name at the engine: `postgresql-17`."""
+    definitions: dict[str, str] = field(default_factory=dict)
+    """A fingerprint of what each service's containers are made from."""
+    rolls: dict[str, Roll] = field(default_factory=dict)
+    """The services that are replaced without a gap, and how."""
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where each of those stands now, or where it would be started."""
 
     @property
     def stateful(self) -> list[str]:
@@ -140,12 +153,16 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
     source = source or known_source(settings, engine)
     variables = stack_variables(settings, source)
     files = _compose_files(settings)
-    sizes = None
+    sizes, rolls, places = None, {}, {}
     if settings.environment == "prod":
+        raw = _services(files)
         host = engine.info()
         sizes = size_plan(settings, host)
         variables |= sizes.variables() | {"DOCKER_ROOT": host.get("DockerRootDir", "/var/lib/docker")}
-        files = (*files, _write(settings.stack_name, "sizes.json", json.dumps(sizes.compose(_services(files)))))
+        rolls = read_rolls(raw)
+        places = standing(rolls, engine.containers(settings.stack_name))
+        laid_over = {"sizes": sizes.compose(raw), _PLACES: overlay(rolls, places)}
+        files += tuple(_write_json(settings.stack_name, kind, what) for kind, what in laid_over.items())
     project = Project(
         name=settings.stack_name,
         directory=settings.home,
@@ -155,6 +172,10 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         variables=frozenset(variables),
     )
     config = engine.config(project)
+    definitions = fingerprints(config)
+    if sizes:
+        labels = {"services": {name: {"labels": {DEFINITION_LABEL: one}} for name, one in definitions.items()}}
+        project = replace(project, files=(*files, _write_json(settings.stack_name, "definitions", labels)))
     services = {name: one for name, one in read_services(config).items() if one.group != TOOLS}
     reasons = {name: "its image needs a registry" for name, one in services.items() if one.image == UNAVAILABLE}
     if sizes:
@@ -168,7 +189,23 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         reasons=reasons,
         variables=variables,
         formats=read_formats(config),
+        definitions=definitions,
+        rolls=rolls,
+        places=places,
     )
+
+
+def placed(stack: Stack, places: Mapping[str, Place]) -> Project:
+    """Give the Compose project with services in other places than they stand in now."""
+    laid_over = _write_json(stack.project.name, "next", overlay(stack.rolls, stack.places | dict(places)))
+    files = tuple(laid_over if file.name.endswith(f".{_PLACES}.json") else file for file in stack.project.files)
+    return replace(stack.project, files=files)
+
+
+def rendered(stack: Stack, text: bytes) -> Project:
+    """Give the Compose project of a file that was rendered before."""
+    path = _write(stack.project.name, "rendered.json", text.decode())
+    return replace(stack.project, files=(path,))
 
 
 def size_plan(settings: Settings, host: Mapping[str, Any]) -> Plan:
@@ -267,14 +304,17 @@ def pick_environment(named: str, engine: Engine, project: str) -> str:
 
 
 @contextmanager
-def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock") -> Iterator[None]:
+def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock", *, wait: float = 0) -> Iterator[None]:
     """Hold the stack for one command; it is let go when this process ends, however it ends.
 
     Another `name` is another lock, for what may happen beside a deploy. The lock is a container with a fixed name at
     the engine, so it also holds against another host or a CI runner.
-    Raises `LockedError` with its owner when somebody else has it.
+    Raises `LockedError` with its owner when somebody else has it, and still has it after `wait` seconds.
     """
     name = f"{stack.project.name}-{name}"
+    end = time.monotonic() + wait
+    while time.monotonic() < end and engine.container_labels(name):
+        time.sleep(1)
     owner = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
     labels = {
         "cotai.owner": owner,
@@ -359,9 +399,12 @@ def _compose_files(settings: Settings) -> tuple[Path, ...]:
     return files
 
 
-def _services(files: Collection[Path]) -> set[str]:
-    """Name the services that the Compose files define: a limit alone would define another."""
-    return {name for file in files for name in yaml.load(file.read_text(), yaml.CSafeLoader).get("services") or {}}
+def _services(files: Collection[Path]) -> dict[str, dict[str, Any]]:
+    """Read the services that the Compose files define, each as the last of them has it."""
+    found: dict[str, dict[str, Any]] = {}
+    for file in files:
+        found |= yaml.load(file.read_text(), yaml.CSafeLoader).get("services") or {}
+    return found
 
 
 def _remove_leftovers() -> None:
@@ -375,6 +418,10 @@ def _remove_leftovers() -> None:
 def _write_variables(name: str, variables: Mapping[str, str]) -> Path:
     _remove_leftovers()
     return _write(name, "env", "".join(f"{key}={_quoted(value)}\n" for key, value in sorted(variables.items())))
+
+
+def _write_json(name: str, kind: str, value: object) -> Path:
+    return _write(name, f"{kind}.json", json.dumps(value))
 
 
 def _write(name: str, kind: str, text: str) -> Path:
@@ -406,6 +453,7 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str]) -> S
         login=labels.get("cotai.login", ""),
         awaited=labels.get("cotai.wait") != "no",
         scales=labels.get("cotai.scales") == "yes",
+        replicas=int((raw.get("deploy") or {}).get("replicas") or 1),
         ports=tuple(
             (one.get("host_ip", "0.0.0.0"), int(one["published"]))  # noqa: S104 - what Compose means by no address
             for one in raw.get("ports") or ()

@@ -185,7 +185,8 @@ class FakeEngine(Engine):
         """Keep files in `folders` and give them back, as the helper container does in volumes."""
         command, first, *rest = arguments
         if command == "get":
-            found = self.folders.get(first, {})
+            paths = {f"{folder}/{name}": text for folder, files in self.folders.items() for name, text in files.items()}
+            found = {path[len(first) + 1 :]: text for path, text in paths.items() if path.startswith(f"{first}/")}
             return pack({first: {name: VolumeFile(text) for name, text in found.items() if not rest or name in rest}})
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             given = {one.name: file.read() for one in archive if (file := archive.extractfile(one))}

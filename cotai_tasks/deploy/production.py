@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
-    from cotai_tasks.facts import Container, Image
+    from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
     from cotai_tasks.sizing import Plan
     from cotai_tasks.stack import Stack
@@ -45,7 +45,6 @@ CONFIGURATION = {
 }
 """The folders of the volume `config`, and what they are filled from."""
 
-_UPSTREAMS = "proxy/upstreams"
 _TUNED = "tuned.conf"
 _READ_EACH_TIME = {"config/probe", "secrets/proxy"}
 """Folders whose files are read whenever they are needed: nobody has to be restarted for them."""
@@ -117,12 +116,10 @@ def fill_volumes(stack: Stack, kept: Collection[str], *, settings: Settings, eng
         tuned = get_folder(stack, engine, "config/postgres", _TUNED).get(_TUNED, b"")
         if tuned and f"max_connections = {CONNECTIONS[sizes.size]}\n".encode() not in tuned:
             fault = f"postgres runs for another size, and {sizes.size} has other numbers of connections"
-            cure = "inv deploy.prod --databases makes it anew; its users notice."
+            cure = "inv deploy.prod --with-databases makes it anew; its users notice."
             raise PreflightError(f"{stack.project.name}: {fault}", cure=cure)
         folders["config/postgres"][_TUNED] = VolumeFile(tuned)
     folders |= secret_folders(settings, stack.variables)
-    if not get_folder(stack, engine, _UPSTREAMS):  # what is there belongs to the release that serves
-        folders[_UPSTREAMS] = read_folder(settings.home / "nginx/live")
     return put_folders(stack, engine, folders).written
 
 
@@ -164,22 +161,6 @@ def outdated(stack: Stack, written: Mapping[str, float], containers: Collection[
         if times and started and min(started) < max(times):
             names.append(name)
     return sorted(names)
-
-
-def recreated(
-    stack: Stack, wanted: Mapping[str, str], images: Mapping[str, Image], containers: Collection[Container]
-) -> list[str]:
-    """Name the databases that run with another definition or image than the ones wanted now.
-
-    `wanted` holds Compose's fingerprint of each service, `images` what each image's name means now.
-    """
-    return sorted(
-        one.service
-        for one in containers
-        if one.service in stack.stateful
-        and one.state == "running"
-        and (one.config_hash != wanted.get(one.service) or one.image_id != images[stack.services[one.service].image].id)
-    )
 
 
 def check_proxy(stack: Stack, containers: Collection[Container], engine: Engine) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.build import ensure_images
 from cotai_tasks.console import duration
 from cotai_tasks.deploy import production
-from cotai_tasks.deploy.proxy import PROXY
-from cotai_tasks.deploy.wait import restart_in_turn, wait_until_ready
+from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.errors import Finding, PreflightError
 from cotai_tasks.facts import running_services
 from cotai_tasks.files import first_closed
@@ -49,24 +48,52 @@ class StartResult:
     addresses: tuple[Address, ...]
 
 
-def start(  # noqa: PLR0913 - one keyword for each flag of the commands
+def start(
     *,
     only: str = "",
     without: str = "",
     rebuild: bool = False,
-    databases: bool = False,
-    yes: bool = False,
     dry_run: bool = False,
     timeout: float = 180,
     settings: Settings,
     engine: Engine,
     console: Console,
 ) -> StartResult | None:
-    """Bring services up and wait until every one is healthy; `None` after a dry run.
+    """Bring the services of development up and wait until every one is healthy; `None` after a dry run.
 
-    `timeout` is in seconds, counted from when the images are there. In production a database that runs is made anew
-    only with `databases`, and what runs is changed only after a question, or with `yes`.
+    `timeout` is in seconds, counted from when the images are there.
     """
+    stack, names = choose(only, without, settings=settings, engine=engine, console=console)
+    if dry_run:
+        check_host(stack, names, settings=settings, engine=engine, console=console)
+        show_plan(stack, names, engine=engine, console=console)
+        return None
+    ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
+    with stack_lock(stack, engine, "deploy"):
+        require_no_restore(stack, engine)
+        check_host(stack, names, settings=settings, engine=engine, console=console)
+        before = engine.containers(stack.project.name)
+        meant = replace(stack, services={name: stack.services[name] for name in names})
+        ensure_images(meant, rebuild=rebuild, settings=settings, engine=engine, console=console)
+        console.say(f"Starting {len(names)} services of {stack.project.name}")
+        with engine.up(stack.project, names) as running:
+            seconds = wait_until_ready(
+                running,
+                [name for name in names if stack.services[name].awaited],
+                stack,
+                earlier={one.run for one in before},
+                timeout=timeout,
+                engine=engine,
+                console=console,
+            )
+        after = engine.containers(stack.project.name)
+    changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
+    tell_unawaited(meant.services, after, console)
+    return outcome(stack, names, changed, seconds, fresh=not before, settings=settings, console=console)
+
+
+def choose(only: str, without: str, *, settings: Settings, engine: Engine, console: Console) -> tuple[Stack, list[str]]:
+    """Open the stack, name the services that are meant, and warn of what is not as one may expect."""
     source, reason = choose_source(settings, engine)
     if source == "offline":
         console.warn(f"Offline images ({reason}). MongoDB is a surrogate, for evaluation only.")
@@ -74,148 +101,31 @@ def start(  # noqa: PLR0913 - one keyword for each flag of the commands
     names = stack.select(only, without)
     for name, service in stack.left_out.items():
         console.warn(f"{name} ({service.description}) is left out: {stack.reasons[name]}.")
-    queues = settings.variables.CELERY_AI_QUEUES
-    if queues and settings.environment == "prod" and "celery-worker-ai" not in names:
-        console.warn(
-            f"nobody serves the queues {queues} (CELERY_AI_QUEUES): celery-worker-ai is not among the services"
-        )
-    if dry_run:
-        _check_host(stack, names, settings=settings, engine=engine, console=console)
-        _show_plan(stack, names, engine=engine, console=console)
-        return None
-    meant = {name: stack.services[name] for name in names}
-    ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
-    with stack_lock(stack, engine, "deploy"):
-        require_no_restore(stack, engine)
-        looked_into = settings.environment == "dev" or production.can_read_volumes(stack, engine)
-        _check_host(stack, names, settings=settings, engine=engine, console=console)
-        before = engine.containers(stack.project.name)
-        _ask_before_changing(settings, before, console, yes=yes)
-        ensure_images(
-            replace(stack, services=meant), rebuild=rebuild, settings=settings, engine=engine, console=console
-        )
-        kept, written = list[str](), dict[str, float]()
-        if not looked_into:
-            _check_host(stack, names, settings=settings, engine=engine, console=console)
-        if settings.environment == "prod":
-            kept = [] if databases else _kept_databases(stack, before, engine, console)
-            written = _prepare(stack, names, kept, before, settings=settings, engine=engine, console=console)
-        console.say(f"Starting {len(names)} services of {stack.project.name}")
-        seconds = _up(stack, names, kept, before, timeout=timeout, engine=engine, console=console)
-        after = engine.containers(stack.project.name)
-        changed = changed_services(before, after, {name for name, one in stack.services.items() if one.one_shot})
-        reread = _reread(stack, written, after, timeout=timeout, engine=engine, console=console)
-        if settings.environment == "prod" and PROXY in names:
-            production.confirm(stack, settings=settings, engine=engine, console=console)
-    _tell_unawaited(meant, after, console)
-    changed = tuple(sorted({*changed, *reread}))
+    return stack, names
+
+
+def outcome(
+    stack: Stack,
+    names: Sequence[str],
+    changed: Sequence[str],
+    seconds: float,
+    *,
+    fresh: bool,
+    settings: Settings,
+    console: Console,
+) -> StartResult:
+    """Say what came of a start, and give it."""
     if changed:
         console.done(f"{stack.project.name}: {len(names)} services healthy after {duration(seconds)}")
-        if before and len(changed) < len(names):
+        if not fresh and len(changed) < len(names):
             console.say(f"  new or restarted: {', '.join(changed)}")
     else:
         console.done(f"{stack.project.name}: nothing to do, {len(names)} services healthy")
-    return StartResult(stack.project.name, changed, seconds, addresses(stack, names, settings.variables.plain()))
+    found = addresses(stack, names, settings.variables.plain())
+    return StartResult(stack.project.name, tuple(changed), seconds, found)
 
 
-def _ask_before_changing(settings: Settings, before: Sequence[Container], console: Console, *, yes: bool) -> None:
-    """In production ask before anything that runs is changed."""
-    if settings.environment == "prod" and running_services(before):
-        console.confirm(f"Change what runs of {settings.stack_name}? Its users may notice.", yes=yes)
-
-
-def _stop_left_out(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> None:
-    """Stop what runs and has no place in the stack any more: with its old limits it would take the others' memory."""
-    running = sorted(running_services(before) & stack.left_out.keys())
-    if running:
-        with console.step(f"stopping what is left out now: {', '.join(running)}"):
-            for _ in engine.stop(stack.project, running):
-                pass
-
-
-def _prepare(
-    stack: Stack,
-    names: Sequence[str],
-    kept: Sequence[str],
-    before: Sequence[Container],
-    *,
-    settings: Settings,
-    engine: Engine,
-    console: Console,
-) -> dict[str, float]:
-    """Make production ready to start; give when each folder that its containers read changed last."""
-    _stop_left_out(stack, before, engine, console)
-    with console.step("putting configuration and secrets where the containers read them"):
-        written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
-    if PROXY in names:
-        production.check_proxy(stack, before, engine)
-    return written
-
-
-def _kept_databases(stack: Stack, before: Sequence[Container], engine: Engine, console: Console) -> list[str]:
-    """Name the databases that Compose would make anew, and that shall go on as they are."""
-    images = engine.images(*(stack.services[name].image for name in stack.stateful))
-    kept = production.recreated(stack, engine.hashes(stack.project), images, before)
-    if kept:
-        console.warn(f"{', '.join(kept)}: defined anew, left as they run; --databases makes them anew (users notice)")
-    return kept
-
-
-def _up(
-    stack: Stack,
-    names: Sequence[str],
-    kept: Sequence[str],
-    before: Sequence[Container],
-    *,
-    timeout: float,
-    engine: Engine,
-    console: Console,
-) -> float:
-    """Start services and wait for them; give the seconds it took."""
-    awaited = [name for name in names if stack.services[name].awaited]
-    earlier = {one.run for one in before}
-    if not kept:
-        with engine.up(stack.project, names) as running:
-            return wait_until_ready(
-                running, awaited, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
-            )
-    # Without dependencies Compose touches no other database, and waits for nothing: what others need goes first.
-    databases = [name for name in names if name in stack.stateful and name not in kept]
-    first = [name for name in names if stack.services[name].one_shot and stack.services[name].awaited]
-    rest = [name for name in names if name not in {*databases, *first, *kept}]
-    seconds = 0.0
-    for part in filter(None, (databases, first, rest)):
-        with engine.up(stack.project, part, "--no-deps") as running:
-            chosen = [name for name in part if name in awaited]
-            seconds += wait_until_ready(
-                running, chosen, stack, earlier=earlier, timeout=timeout, engine=engine, console=console
-            )
-    return seconds
-
-
-def _reread(
-    stack: Stack,
-    written: Mapping[str, float],
-    containers: Sequence[Container],
-    *,
-    timeout: float,
-    engine: Engine,
-    console: Console,
-) -> tuple[str, ...]:
-    """Restart what was started before a file that it reads changed; of databases only say so. Give the restarted."""
-    reading = [name for name in production.outdated(stack, written, containers) if not stack.services[name].one_shot]
-    databases = [name for name in reading if name in stack.stateful]
-    if databases:
-        names = ",".join(databases)
-        console.warn(f"{names}: new configuration, read at the next restart: inv deploy.restart --svc {names}")
-    others = [name for name in reading if name not in databases]
-    if others:
-        console.say(f"restarting what reads a changed file: {', '.join(others)}")
-        restart_in_turn(stack, others, timeout=timeout, engine=engine, console=console)
-    return tuple(others)
-
-
-def _tell_unawaited(services: Mapping[str, Service], containers: Sequence[Container], console: Console) -> None:
+def tell_unawaited(services: Mapping[str, Service], containers: Sequence[Container], console: Console) -> None:
     """Say which one-shots go on, or failed, without anybody waiting for them."""
     ended = {one.service for one in containers if one.state == "exited" and one.exit_code == 0}
     for name in sorted(name for name, one in services.items() if not one.awaited and name not in ended):
@@ -264,7 +174,8 @@ def foreign_volumes(stack: Stack, names: Sequence[str], actual: Mapping[str, Map
     ]
 
 
-def _check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engine: Engine, console: Console) -> None:
+def check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engine: Engine, console: Console) -> None:
+    """Raise `PreflightError` with everything that is wrong with this host, or missing on it."""
     ports = {name: stack.services[name].ports for name in names}
     volumes = engine.volume_labels(engine.volumes(stack.project.name))
     found = preflight(settings, observe(settings, engine, ports))
@@ -289,7 +200,8 @@ def closed_files(folders: Sequence[Path]) -> list[Finding]:
     ]
 
 
-def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: Console) -> None:
+def show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: Console) -> None:
+    """Print each service, and whether its image and its container are there."""
     running = running_services(engine.containers(stack.project.name))
     images = engine.images(*{stack.services[name].image for name in names})
     rows = [
@@ -302,26 +214,6 @@ def _show_plan(stack: Stack, names: Sequence[str], *, engine: Engine, console: C
         for name in names
     ]
     console.table(("service", "image", "image is", "container"), rows, f"{stack.project.name}: what would be done")
-
-
-def update(*, yes: bool, dry_run: bool, settings: Settings, engine: Engine, console: Console) -> StartResult | None:
-    """Pull and build what the files say now, and recreate what changed of the services that run."""
-    running = running_services(engine.containers(settings.stack_name))
-    if not running:
-        console.say(f"{settings.stack_name} is not running. inv deploy.{settings.environment} starts it.")
-        return None
-    result = start(
-        only=",".join(sorted(running)),
-        rebuild=True,
-        yes=yes,
-        dry_run=dry_run,
-        settings=settings,
-        engine=engine,
-        console=console,
-    )
-    if result and result.changed:
-        console.done(f"updated: {', '.join(result.changed)}")
-    return result
 
 
 def show_addresses(result: StartResult, console: Console) -> None:

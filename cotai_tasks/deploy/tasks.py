@@ -37,28 +37,113 @@ def dev(
     help={
         "build": "Build our images again, even if they are there.",
         "without": "Leave out groups, separated by commas: ai, monitoring, logs, traces.",
-        "databases": "Make databases anew too whose definition changed; users notice.",
+        "with_databases": "Make databases anew too whose definition changed; users notice.",
+        "watch": "Seconds that both releases are kept, and compared, once the new one serves; 0 skips it.",
+        "drain": "Seconds that requests in hand have to end, before the old containers are told to finish.",
+        "lock_wait": "Seconds to wait for somebody else who changes the stack.",
         "timeout": "Seconds to wait for the services to become healthy.",
     }
 )
-def prod(
+def prod(  # noqa: PLR0913, PLR0917 - a flag each
     c: Context,
     build: bool = False,
     without: str = "",
-    databases: bool = False,
+    with_databases: bool = False,
+    watch: int = 60,
+    drain: int = 60,
+    lock_wait: int = 0,
     timeout: int = 600,
     yes: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Deploy the production stack: check everything, start it, and ask it as a user does."""
-    from cotai_tasks.deploy.start import show_addresses, start
+    """Deploy the production stack: check everything, put the new release in place while users are served."""
+    from cotai_tasks.deploy.prod import deploy
+    from cotai_tasks.deploy.start import show_addresses
 
     tools = open_tools(c, "prod")
-    result = start(
-        without=without, rebuild=build, databases=databases, timeout=timeout, yes=yes, dry_run=dry_run, **tools
+    result = deploy(
+        without=without,
+        rebuild=build,
+        databases=with_databases,
+        watch=watch,
+        drain=drain,
+        lock_wait=lock_wait,
+        timeout=timeout,
+        yes=yes,
+        dry_run=dry_run,
+        **tools,
     )
     if result:
         show_addresses(result, tools["console"])
+
+
+@task(help={"build": "Build our images again first, as deploy.prod --build does."})
+def plan(c: Context, build: bool = False, json: bool = False) -> None:
+    """Show what deploy.prod would do to each service, why, and who would notice."""
+    from cotai_tasks.deploy.prod import plan as procedure
+
+    procedure(rebuild=build, as_json=json, **open_tools(c, "prod"))
+
+
+@task(
+    help={
+        "to": "Which release; the beginning of its id is enough (default: the one before).",
+        "watch": "Seconds that both are kept, and compared, once it serves.",
+    }
+)
+def rollback(c: Context, to: str = "", watch: int = 60, yes: bool = False, dry_run: bool = False) -> None:
+    """Go back to an earlier release, as it was written down then, while users are served."""
+    from cotai_tasks.deploy.recover import rollback as procedure
+
+    procedure(to, watch=watch, yes=yes, dry_run=dry_run, **open_tools(c, "prod"))
+
+
+@task(help={"watch": "Seconds that both releases are kept, and compared, once the new one serves."})
+def resume(c: Context, watch: int = 60) -> None:
+    """Go on with a deploy that was interrupted."""
+    from cotai_tasks.deploy.recover import resume as procedure
+
+    procedure(watch=watch, **open_tools(c, "prod"))
+
+
+@task()
+def abort(c: Context) -> None:
+    """Take a deploy back that was interrupted: what served before goes on serving, the new containers go."""
+    from cotai_tasks.deploy.recover import abort as procedure
+
+    procedure(**open_tools(c, "prod"))
+
+
+@task()
+def unlock(c: Context, yes: bool = False, env: str = "") -> None:
+    """Break the lock of a stack whose owner is gone, after a question; it ends with its owner by itself."""
+    from cotai_tasks.deploy.recover import unlock as procedure
+
+    procedure(yes=yes, **open_tools(c, env))
+
+
+@task()
+def history(c: Context, json: bool = False) -> None:
+    """List the releases: what came of each, how long it took, what users saw."""
+    from cotai_tasks.deploy.history import history as procedure
+
+    procedure(as_json=json, **open_tools(c, "prod"))
+
+
+@task(help={"id": "Which release; the beginning of its id is enough (default: the newest)."})
+def show(c: Context, id: str = "", json: bool = False) -> None:  # noqa: A002 - the flag's name
+    """Show one release: each service with the reason, each step with its seconds."""
+    from cotai_tasks.deploy.history import show as procedure
+
+    procedure(id, as_json=json, **open_tools(c, "prod"))
+
+
+@task(help={"verify": "Check the chain of hashes, and print nothing else."})
+def audit(c: Context, verify: bool = False) -> None:
+    """Print the audit log, a line of JSON to each deploy, or check that nobody has changed it."""
+    from cotai_tasks.deploy.history import audit as procedure
+
+    procedure(check=verify, **open_tools(c, "prod"))
 
 
 @task(
@@ -146,7 +231,7 @@ def clean(c: Context, volumes: bool = False, yes: bool = False, env: str = "", d
 @task()
 def update(c: Context, yes: bool = False, env: str = "", dry_run: bool = False) -> None:
     """Bring a running stack up to date: build again, pull what is missing, recreate what changed."""
-    from cotai_tasks.deploy.start import update as procedure
+    from cotai_tasks.deploy.prod import update as procedure
 
     procedure(yes=yes, dry_run=dry_run, **open_tools(c, env))
 

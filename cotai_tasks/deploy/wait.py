@@ -38,13 +38,15 @@ def wait_until_ready(
     stack: Stack,
     *,
     earlier: Collection[tuple[str, str]] = (),
+    without: Collection[str] = (),
     timeout: float,
     engine: Engine,
     console: Console,
 ) -> float:
     """Wait for services, and for the command that starts them if it still runs; give the seconds it took.
 
-    `earlier` holds the runs of the stack's containers from before the command; `timeout` is in seconds.
+    `earlier` holds the runs of the stack's containers from before the command, `without` the ids of containers that
+    nobody waits for; `timeout` is in seconds.
     Raises `UnhealthyError` with the last logs and health output of what did not come up; the rest goes on running.
     """
     begun = time.monotonic()
@@ -57,7 +59,8 @@ def wait_until_ready(
             refusal = running.error if running else None
             # Where the command was refused, what had ended before it is not the reason.
             past = earlier if refusal or not ended else ()
-            standings = assess(services, engine.glance(stack.project.name), past)
+            looked = [one for one in engine.glance(stack.project.name) if one.id not in without]
+            standings = assess(services, looked, past)
             elapsed = time.monotonic() - begun
             display.update(_picture(standings, elapsed))
             _report(standings, shown, elapsed, console)
@@ -71,7 +74,7 @@ def wait_until_ready(
                 raise refusal
             if (given_up and ended) or elapsed > timeout:  # what the command has yet to start is not taken down with it
                 late = [one for one in standings if not one.settled]
-                raise _unhealthy(given_up or late, late, stack, engine)
+                raise _unhealthy(given_up or late, late, stack, engine, without)
             time.sleep(_POLL)
 
 
@@ -118,7 +121,9 @@ def _report(standings: Sequence[Standing], shown: set[str], elapsed: float, cons
     shown.update(one.service for one in fresh)
 
 
-def _unhealthy(failed: Sequence[Standing], late: Sequence[Standing], stack: Stack, engine: Engine) -> UnhealthyError:
+def _unhealthy(
+    failed: Sequence[Standing], late: Sequence[Standing], stack: Stack, engine: Engine, without: Collection[str]
+) -> UnhealthyError:
     names = ", ".join(f"{one.service} ({one.reason})" for one in failed)
     waiting = sorted({one.service for one in late} - {one.service for one in failed})
     after = f"; still waiting: {', '.join(waiting)}" if waiting else ""
@@ -126,18 +131,23 @@ def _unhealthy(failed: Sequence[Standing], late: Sequence[Standing], stack: Stac
     return UnhealthyError(
         f"not healthy: {names}{after}",
         cure=f"The rest goes on running. See inv deploy.logs --svc {first}",
-        evidence="\n".join(last_words(one.service, stack, engine) for one in failed),
+        evidence="\n".join(last_words(one.service, stack, engine, without) for one in failed),
     )
 
 
-def last_words(service: str, stack: Stack, engine: Engine) -> str:
-    """Give the last log lines and the last health output of a service's containers."""
+def last_words(service: str, stack: Stack, engine: Engine, without: Collection[str] = ()) -> str:
+    """Give the last log lines and the last health output of a service's containers, less those named by id."""
+    meant = [one for one in engine.containers(stack.project.name) if one.service == service and one.id not in without]
     try:
-        lines = list(engine.logs(stack.project, [service], tail=str(_LAST_WORDS)))
+        if without:  # Compose would show the logs of all
+            logs = [engine.stream("container", "logs", "--tail", str(_LAST_WORDS), one.id) for one in meant]
+            lines = [line for each in logs for line in each]
+        else:
+            lines = list(engine.logs(stack.project, [service], tail=str(_LAST_WORDS)))
     except CotaiError as error:
         lines = [str(error)]
     parts = [f"{service}: its last log lines", *(lines or ["(none)"])]
-    for one in engine.containers(stack.project.name):
-        if one.service == service and one.health in {"unhealthy", "starting"} and one.health_output:
+    for one in meant:
+        if one.health in {"unhealthy", "starting"} and one.health_output:
             parts += [f"{service}: what its healthcheck printed last", one.health_output]
     return "\n".join(parts)

@@ -41,7 +41,7 @@ _FEWEST_CHARACTERS = 16
 _PLACEHOLDER = re.compile(r"change[-_]?me|placeholder|-development$", re.IGNORECASE)
 _ALL_ANEW = (
     f"Remove {AUTHORITY}.pem: inv security.secrets makes it and all that it signed anew. Put them into use together:"
-    " inv deploy.prod --databases, then inv deploy.restart of what uses databases."
+    " inv deploy.prod --with-databases, then inv deploy.restart of what uses databases."
 )
 _MAKE = "inv security.secrets makes it."
 

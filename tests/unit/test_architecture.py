@@ -15,6 +15,7 @@ FLOORS = (
     {"errors", "facts"},
     {"files", "envfile", "variables", "console", "process", "suggest", "tuning", "age"},
     {"settings", "engine", "sizing"},
+    {"places"},
     {"stack", "timers"},
     {"volumes"},
     {"host", "task", "testing"},
@@ -25,7 +26,7 @@ FLOORS = (
 )
 """From the ground: a floor imports those below it. Rooms of one floor know nothing of one another."""
 
-CAPABILITIES = FLOORS[6] | FLOORS[7]
+CAPABILITIES = FLOORS[7] | FLOORS[8]
 TASKS = ("tasks", "doctor")
 """Modules that Invoke reads to list the tasks."""
 

@@ -25,6 +25,7 @@ LEFT_OUT = {
     "secrets": "written again from the project at each deploy",
     "config": "written again from the project at each deploy",
     "proxy": "of this one deploy; its certificate and key are had again by inv security.certs",
+    "releases": "says what was deployed here and when: an older one would lie, and take lines from the audit log",
     "metrics": "says when the last backup was made: an older one would lie",
     "ollama": "models are downloaded again",
     "prometheus": "telemetry",

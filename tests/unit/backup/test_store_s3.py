@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import os
+import signal
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -182,7 +182,7 @@ def test_an_interruption_of_a_restore_does_not_wait_either() -> None:
 
     def interrupt() -> None:
         assert client.asked.wait(10)
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     begun = time.monotonic()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.deploy.production import foreign_secrets, host_findings, outdated, read_folder, recreated
+from cotai_tasks.deploy.production import foreign_secrets, host_findings, outdated, read_folder
 from cotai_tasks.deploy.scale import read_count
 from cotai_tasks.errors import UsageError
-from cotai_tasks.facts import Image, started_at
+from cotai_tasks.facts import started_at
 from cotai_tasks.sizing import plan
 from cotai_tasks.testing import FakeEngine, container
 from cotai_tasks.volumes import VolumeFile
@@ -19,7 +19,6 @@ from tests.unit.deploy.stacks import service, stack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cotai_tasks.facts import Container
 
 GIB = 2**30
 MEDIUM = plan("medium", cpus=4, model_memory=2048, replicas={})
@@ -67,22 +66,6 @@ def test_who_was_started_before_a_file_changed_is_known() -> None:
         "grafana"
     ]
     assert outdated(deep, {"config/graf": noon}, [container("grafana", started_at="2026-01-01T00:00:00Z")]) == []
-
-
-def test_a_database_that_would_be_made_anew_is_known() -> None:
-    """By Compose's own fingerprint and by its image; only databases: the others are there to be replaced."""
-    images = {"postgres:1": Image("sha256:new", (), 0, "")}
-
-    def made(**changes: str) -> list[Container]:
-        fields = {"config_hash": "same", "image_id": "sha256:new"} | changes
-        return [container("postgres", **fields), container("backend", config_hash="old")]
-
-    assert STACK.stateful == ["postgres"]
-    wanted = {"postgres": "same", "backend": "new"}
-    assert recreated(STACK, wanted, images, made()) == []
-    assert recreated(STACK, wanted, images, made(config_hash="old")) == ["postgres"]
-    assert recreated(STACK, wanted, images, made(image_id="sha256:old")) == ["postgres"]
-    assert recreated(STACK, wanted, images, made(config_hash="old", state="exited")) == []
 
 
 def test_secrets_of_another_folder_are_refused(tmp_path: Path) -> None:
