@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
 from cotai_tasks.deploy.alerting import alerting_files
-from cotai_tasks.deploy.proxy import MAINTENANCE, PROXY, ask
+from cotai_tasks.deploy.proxy import FILE, MAINTENANCE, PROXY, UPSTREAMS, ask, read_upstreams, upstreams
 from cotai_tasks.errors import EngineError, Finding, PreflightError, UnhealthyError
 from cotai_tasks.facts import started_at
 from cotai_tasks.security import check_certificate, check_secrets, secret_folders
@@ -120,6 +120,8 @@ def fill_volumes(stack: Stack, kept: Collection[str], *, settings: Settings, eng
             raise PreflightError(f"{stack.project.name}: {fault}", cure=cure)
         folders["config/postgres"][_TUNED] = VolumeFile(tuned)
     folders |= secret_folders(settings, stack.variables)
+    if not read_upstreams(stack, engine):  # what is there belongs to the release that serves
+        folders[UPSTREAMS] = {FILE: VolumeFile(upstreams(stack.places))}
     return put_folders(stack, engine, folders).written
 
 

@@ -21,7 +21,7 @@ PROXY = "nginx"
 MAINTENANCE = "proxy/maintenance"
 """The folder in which a file tells Nginx to answer 503 (nginx/snippets/maintenance.conf)."""
 UPSTREAMS = "proxy/upstreams"
-_FILE = "upstreams.conf"
+FILE = "upstreams.conf"
 PORTS = {"backend": 8000, "llm-service": 8001}
 """The services that Nginx passes requests on to, in the order in which it tells of them, and where they listen."""
 
@@ -53,12 +53,12 @@ def upstreams(places: Mapping[str, Place]) -> bytes:
 
 def read_upstreams(stack: Stack, engine: Engine) -> bytes:
     """Give what Nginx was told last; empty where it was told nothing yet."""
-    return get_folder(stack, engine, UPSTREAMS).get(_FILE, b"")
+    return get_folder(stack, engine, UPSTREAMS).get(FILE, b"")
 
 
 def put_upstreams(text: bytes, stack: Stack, engine: Engine) -> None:
     """Put the file there, for an Nginx that starts or reloads."""
-    put_folders(stack, engine, {UPSTREAMS: {_FILE: VolumeFile(text)}})
+    put_folders(stack, engine, {UPSTREAMS: {FILE: VolumeFile(text)}})
 
 
 def flip(text: bytes, stack: Stack, engine: Engine) -> None:
