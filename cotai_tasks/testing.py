@@ -162,7 +162,7 @@ class FakeEngine(Engine):
 
     def volume_labels(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """Give the labels in `found_volumes`."""
-        return {name: self.found_volumes[name] for name in names}
+        return {name: self.found_volumes[name] for name in names if name in self.found_volumes}
 
     def config(self, project: Project) -> dict[str, Any]:  # noqa: ARG002 - one configuration serves
         """Give `rendered`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import duration
+from cotai_tasks.deploy.release import notes
 from cotai_tasks.deploy.wait import restart_in_turn
 from cotai_tasks.facts import running_services
 from cotai_tasks.stack import open_stack, restore_note, stack_lock
@@ -88,7 +89,7 @@ def clean(
     with stack_lock(stack, engine, "clean"), console.step(f"removing {what} of {name}"):
         _finish(engine.down(stack.project, volumes=volumes))
         if doomed:
-            engine.command("volume", "rm", "--force", restore_note(stack))
+            engine.command("volume", "rm", "--force", restore_note(stack), *notes(stack))
     return (*containers, *doomed)
 
 

@@ -108,6 +108,15 @@ class Records:
         put_folders(self.stack, self.engine, {f"{_VOLUME}/{release.id}": self._folder(release)})
         self.engine.command("volume", "create", "--label", f"cotai.release={release.id}", note(self.stack))
 
+    def pass_the_point(self) -> None:
+        """Say that the old containers are told to go from now on: whoever is killed then may have told some of them."""
+        self.engine.command("volume", "create", _point(self.stack))
+
+    @property
+    def passed(self) -> bool:
+        """Whether that was said."""
+        return bool(self.engine.volume_labels([_point(self.stack)]))
+
     def frozen(self, release: Release) -> tuple[bytes, bytes]:
         """Give the Compose file of a release, and what Nginx asked before it."""
         return self.files[f"{release.id}/{_COMPOSE}"], self.files[f"{release.id}/{_UPSTREAMS}"]
@@ -131,7 +140,7 @@ class Records:
             self._forget_images(gone)
             del self.releases[gone]
         put_folders(self.stack, self.engine, folders)
-        self.engine.command("volume", "rm", "--force", note(self.stack))
+        self.engine.command("volume", "rm", "--force", *notes(self.stack))
 
     def _keep_images(self, release: Release) -> None:
         """Give our own images a tag that no later build takes away: going back needs them."""
@@ -168,6 +177,16 @@ def kept_tag(image: str, release: str) -> str:
 def note(stack: Stack) -> str:
     """Name the volume that is there while a deploy is under way."""
     return f"{stack.project.name}-deploy"
+
+
+def _point(stack: Stack) -> str:
+    """Name the volume that is there once there is no way back."""
+    return f"{note(stack)}-no-way-back"
+
+
+def notes(stack: Stack) -> tuple[str, str]:
+    """Name every volume that a deploy leaves while it is under way."""
+    return note(stack), _point(stack)
 
 
 def unfinished(stack: Stack, engine: Engine) -> str:

@@ -139,6 +139,7 @@ class Rollout:
             with self._step("the requests in hand end"):
                 self._drain()
         with self._step("the old ones finish and go"):
+            self.records.pass_the_point()
             self._retire(self._old(self.rolled))
 
     def _finish(self) -> None:
@@ -253,10 +254,14 @@ class Rollout:
             return
         with self.console.uninterrupted("what served before is being put back"):
             self.go_back(fault)
+        if isinstance(error, CotaiError):
+            error.cure = f"Mend it, then deploy again; inv deploy.show --id {self.release.id} has every step."
 
     @property
     def can_go_back(self) -> bool:
-        """Whether every container that the release replaces without a gap still runs."""
+        """Whether every container that the release replaces without a gap still runs, and none was told to go."""
+        if self.records.passed:
+            return False
         running = {one.id for one in self._containers() if one.state == "running"}
         return all(one in running for name in self.rolled for one in self.release.old.get(name, ()))
 
@@ -269,7 +274,12 @@ class Rollout:
                     flip(compose_before, self.stack, self.engine)
                     self._drain_new()
             with self._step("the new containers go"):
-                self._retire(self._new(self.rolled))
+                new = self._new(self.rolled)
+                # Who is not ready holds nothing; and a first process that is still starting hears no SIGTERM.
+                booting = [one for one in new if one.health != "healthy"]
+                if booting:
+                    self.engine.command("container", "rm", "--force", *(one.id for one in booting))
+                self._retire([one for one in new if one not in booting])
         except CotaiError as also:
             self.console.warn(f"not all could be put back: {also}. inv deploy.abort tries it again")
             return

@@ -93,9 +93,8 @@ def test_a_release_that_never_becomes_healthy(stack: Production) -> None:
 @pytest.mark.parametrize("step", CHOSEN)
 def test_a_deploy_that_is_killed(stack: Production, step: str) -> None:
     """At any step: users are served, the next deploy is refused, one command brings the stack to one clean release."""
-    level = "ERROR" if "ERROR" not in (stack.folder / "env").read_text() else "INFO"
     with steadily(stack) as asked:
-        change(stack, LOG_LEVEL=level)
+        change(stack, LOG_LEVEL=another(stack))
         deploying = stack.begin("deploy.prod", "--yes", "--watch", "3")
         seen = next((line for line in deploying.stdout or () if step in line), "")
         deploying.kill()
@@ -121,7 +120,7 @@ def test_a_deploy_that_is_killed(stack: Production, step: str) -> None:
 def test_an_interruption_puts_everything_back(stack: Production) -> None:
     """Ctrl-C while both are watched: one reload, and what served before serves."""
     before = ids(stack)
-    change(stack, LOG_LEVEL="CRITICAL")
+    change(stack, LOG_LEVEL=another(stack))
     deploying = stack.begin("deploy.prod", "--yes", "--watch", "60")
     assert next((line for line in deploying.stdout or () if "watching both" in line), "")
     time.sleep(1)
@@ -169,6 +168,11 @@ def change(stack: Production, **variables: str) -> None:
     path = stack.folder / "env"
     kept = [line for line in path.read_text().splitlines() if line.partition("=")[0] not in variables]
     path.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in variables.items() if value)]) + "\n")
+
+
+def another(stack: Production) -> str:
+    """Give another level than the one that is set: a new definition of whatever logs."""
+    return "INFO" if "LOG_LEVEL=ERROR" in (stack.folder / "env").read_text() else "ERROR"
 
 
 def broken(stack: Production) -> str:

@@ -59,7 +59,7 @@ def test_one_release_serves() -> None:
     records = deployed(engine, 3, "failed")
     assert [one.outcome for one in records.releases.values()] == ["failed", "live", "replaced"]
     assert records.live == records.find("20260102T030402")
-    assert engine.calls[-1] == ("volume", "rm", "--force", "cotai-dev-deploy")
+    assert engine.calls[-1] == ("volume", "rm", "--force", "cotai-dev-deploy", "cotai-dev-deploy-no-way-back")
 
 
 def test_the_images_of_a_release_stay_as_long_as_its_record() -> None:
