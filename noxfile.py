@@ -95,6 +95,13 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Kill a deploy at every step, under load; the default run takes two of them at random."""
+    install(session)
+    session.run("pytest", "tests/stack/test_rollout.py", *session.posargs, env={"COTAI_CHAOS": "1"})
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure backups beside a shell pipeline and restic: `nox -s bench -- --size 8` takes 8 GiB instead of one."""
     install(session)

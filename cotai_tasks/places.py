@@ -25,6 +25,8 @@ ROLL_LABEL = "cotai.roll"
 _NETWORK = "edge"
 """The network on which Nginx asks."""
 FIRST = "a"
+KEPT = "release-"
+"""How the tags begin under which the images of releases stay."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ def _definition(raw: Mapping[str, Any]) -> dict[str, Any]:
 def address(service: str, place: Place) -> str:
     """Give the name by which Nginx finds the containers of a place."""
     return f"{service}-{place.slot}"
+
+
+def kept_tag(image: str, release: str) -> str:
+    """Give the tag under which an image of a release stays, whatever is built after it."""
+    return f"{image.rpartition(':')[0]}:{KEPT}{release.lower()}"
 
 
 def _overlay(service: str, how: Roll, place: Place) -> dict[str, Any]:

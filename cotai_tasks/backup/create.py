@@ -19,7 +19,8 @@ from cotai_tasks.backup.notify import notify
 from cotai_tasks.backup.pipeline import store_stream
 from cotai_tasks.console import count, duration, size
 from cotai_tasks.errors import BackupError, CotaiError, UsageError
-from cotai_tasks.stack import open_stack, require_no_restore, stack_lock
+from cotai_tasks.lock import require_no_restore, stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,8 @@ from cotai_tasks.backup.components.registry import all_components
 from cotai_tasks.backup.components.scratch import drop_scratch
 from cotai_tasks.errors import BackupError, CotaiError, Finding, IntegrityError, UnhealthyError, UsageError, nearest
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import restore_note, split, stack_lock
+from cotai_tasks.lock import restore_note, stack_lock
+from cotai_tasks.stack import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

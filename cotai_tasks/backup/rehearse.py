@@ -15,7 +15,8 @@ from cotai_tasks.backup.pipeline import load_stream
 from cotai_tasks.backup.verification import Verification
 from cotai_tasks.console import duration
 from cotai_tasks.errors import IntegrityError, PreflightError, UsageError
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

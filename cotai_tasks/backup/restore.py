@@ -32,7 +32,8 @@ from cotai_tasks.errors import (
     nearest,
 )
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

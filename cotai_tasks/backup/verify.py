@@ -13,7 +13,8 @@ from cotai_tasks.backup.rehearse import rehearse_backup
 from cotai_tasks.backup.verification import LEVELS, Verification
 from cotai_tasks.console import duration, size
 from cotai_tasks.errors import Finding, IntegrityError, StoreError, UsageError, nearest
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.build.bake import OWNER_LABEL, read_targets, stages_bake
 from cotai_tasks.console import size
 from cotai_tasks.facts import read_size
+from cotai_tasks.places import KEPT
 from cotai_tasks.stack import known_source
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def choose_removals(
         unique = read_size(image["UniqueSize"])
         if image["ID"] in dangling:
             return Removal(image["ID"], replaced=True, size=unique)
-        if image["Repository"] in repositories and image["Tag"] not in {tag, "<none>"}:
+        old = image["Tag"] not in {tag, "<none>"} and not image["Tag"].startswith(KEPT)  # those go with their release
+        if image["Repository"] in repositories and old:
             return Removal(f"{image['Repository']}:{image['Tag']}", replaced=False, size=unique)
         return None
 

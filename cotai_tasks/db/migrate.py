@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cotai_tasks.db.shell import ask, client, require_running, run_in_application
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from cotai_tasks.console import Console

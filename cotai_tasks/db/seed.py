@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.db.shell import DATABASES, require_running, run_in_application
 from cotai_tasks.errors import UsageError
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from cotai_tasks.console import Console

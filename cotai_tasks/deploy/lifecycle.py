@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import duration
-from cotai_tasks.deploy.release import notes
+from cotai_tasks.deploy.production import can_read_volumes
+from cotai_tasks.deploy.release import Records, notes
 from cotai_tasks.deploy.wait import restart_in_turn
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import open_stack, restore_note, stack_lock
+from cotai_tasks.lock import restore_note, stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +89,11 @@ def clean(
     else:
         _ask(f"Remove {what}", settings, console, yes=yes)
     with stack_lock(stack, engine, "clean"), console.step(f"removing {what} of {name}"):
+        released = settings.environment == "prod" and can_read_volumes(stack, engine)
+        records = Records.read(stack, engine) if doomed and released else None
         _finish(engine.down(stack.project, volumes=volumes))
+        if records:
+            records.forget()
         if doomed:
             engine.command("volume", "rm", "--force", restore_note(stack), *notes(stack))
     return (*containers, *doomed)

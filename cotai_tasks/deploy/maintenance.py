@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from cotai_tasks.deploy.proxy import MAINTENANCE, PROXY, ask
 from cotai_tasks.errors import UnhealthyError, UsageError
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import open_stack
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from cotai_tasks.deploy.rollout import Rollout
 from cotai_tasks.deploy.start import StartResult, check_host, choose, outcome, tell_unawaited
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.facts import running_services
-from cotai_tasks.stack import placed, require_no_restore, stack_lock
+from cotai_tasks.lock import require_no_restore, stack_lock
+from cotai_tasks.stack import placed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from cotai_tasks.deploy.changes import changes
 from cotai_tasks.deploy.prod import DRAIN, WATCH, old_containers, show_changes
 from cotai_tasks.deploy.proxy import read_upstreams
-from cotai_tasks.deploy.release import Records, Release, kept_tag, new_id, note, owner, require_finished, unfinished
+from cotai_tasks.deploy.release import Records, Release, new_id, note, owner, require_finished, unfinished
 from cotai_tasks.deploy.rollout import Rollout
 from cotai_tasks.errors import RefusedError, UsageError
 from cotai_tasks.facts import DEFINITION_LABEL, RELEASE_LABEL, SLOT_LABEL
-from cotai_tasks.places import fingerprints, move
-from cotai_tasks.stack import open_stack, read_services, rendered, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.places import fingerprints, kept_tag, move
+from cotai_tasks.stack import open_stack, read_services, rendered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from cotai_tasks.deploy.changes import Change
 from cotai_tasks.deploy.users import Seen
 from cotai_tasks.errors import IntegrityError, PreflightError, UsageError, nearest
-from cotai_tasks.places import Place
+from cotai_tasks.places import Place, kept_tag
 from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class Records:
         if present := self.engine.images(*(kept_tag(image, release) for image in self._own_images())):
             self.engine.remove_images([*present])
 
+    def forget(self) -> None:
+        """Take the tags of every release away: the record is removed, with all that is there."""
+        for release in self.releases:
+            self._forget_images(release)
+
     def _own_images(self) -> set[str]:
         own = f"{self.stack.variables['COTAI_REPOSITORY']}/"
         return {one.image for one in self.stack.services.values() if one.image.startswith(own)}
@@ -167,11 +172,6 @@ class Records:
             _COMPOSE: VolumeFile(compose, mode=0o400),
             _UPSTREAMS: VolumeFile(upstreams),
         }
-
-
-def kept_tag(image: str, release: str) -> str:
-    """Give the tag under which an image of a release stays, whatever is built after it."""
-    return f"{image.rpartition(':')[0]}:release-{release.lower()}"
 
 
 def note(stack: Stack) -> str:

@@ -9,7 +9,8 @@ from cotai_tasks.console import duration
 from cotai_tasks.deploy.production import host_findings
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.errors import PreflightError, UsageError
-from cotai_tasks.stack import containers_by_service, open_stack, size_plan, stack_lock
+from cotai_tasks.lock import stack_lock
+from cotai_tasks.stack import containers_by_service, open_stack, size_plan
 
 if TYPE_CHECKING:
     from cotai_tasks.console import Console

@@ -13,8 +13,9 @@ from cotai_tasks.errors import Finding, PreflightError
 from cotai_tasks.facts import running_services
 from cotai_tasks.files import first_closed
 from cotai_tasks.host import observe, preflight
+from cotai_tasks.lock import require_no_restore, stack_lock
 from cotai_tasks.security import secret_warnings
-from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack, require_no_restore, stack_lock
+from cotai_tasks.stack import FORMAT_LABEL, choose_source, open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

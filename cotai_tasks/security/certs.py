@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import CertificateError, UsageError
+from cotai_tasks.lock import stack_lock
 from cotai_tasks.security.acme import LETSENCRYPT, STAGING, Directory, obtain
 from cotai_tasks.security.certificates import PUBLIC_DAYS, Authority, Certificate, issue, make_authority
 from cotai_tasks.security.chain import judge
 from cotai_tasks.security.installed import SERVICE, Installed, install, proxy_runs, read_installed, require_tls
 from cotai_tasks.security.pem import private_key, read_certificates, system_anchors
 from cotai_tasks.security.store import Store
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.stack import open_stack
 from cotai_tasks.volumes import VolumeFile, put_folders
 
 if TYPE_CHECKING:

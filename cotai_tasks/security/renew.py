@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import CertificateError
+from cotai_tasks.lock import stack_lock
 from cotai_tasks.security.certs import Way, certs
 from cotai_tasks.security.installed import (
     SERVICE,
@@ -17,7 +18,7 @@ from cotai_tasks.security.installed import (
     served_serial,
     take_up,
 )
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import DatabaseError, EngineError, RefusedError, UsageError, nearest
 from cotai_tasks.facts import running_services
+from cotai_tasks.lock import stack_lock
 from cotai_tasks.security import logins
 from cotai_tasks.security.readers import confirm_readers, folders_of, services_to_restart
 from cotai_tasks.security.render import Material, redis_logins, render
@@ -27,7 +28,7 @@ from cotai_tasks.security.secrets import (
     rotations,
 )
 from cotai_tasks.security.store import Store, new_password
-from cotai_tasks.stack import open_stack, stack_lock
+from cotai_tasks.stack import open_stack
 from cotai_tasks.variables import PRODUCTION_SECRETS
 from cotai_tasks.volumes import get_folder, put_folders
 

@@ -17,7 +17,7 @@ FLOORS = (
     {"settings", "engine", "sizing"},
     {"places"},
     {"stack", "timers"},
-    {"volumes"},
+    {"volumes", "lock"},
     {"host", "task", "testing"},
     {"build", "db", "backup", "security", "monitor"},
     {"deploy", "validate"},

@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 
 from cotai_tasks.errors import LockedError, PreflightError, UsageError
 from cotai_tasks.facts import Image
+from cotai_tasks.lock import stack_lock
 from cotai_tasks.stack import (
     Service,
     choose_source,
@@ -23,7 +24,6 @@ from cotai_tasks.stack import (
     read_services,
     registry_reachable,
     split,
-    stack_lock,
     stack_variables,
 )
 from cotai_tasks.testing import FakeEngine, container
