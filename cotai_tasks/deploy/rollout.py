@@ -90,9 +90,7 @@ class Rollout:
         except BaseException as error:
             self._fail(error)
             raise
-        release = self.release.model_copy(
-            update={"outcome": "live", "ended": datetime.now(UTC), "steps": self.steps, "seen": self.seen_since()}
-        )
+        release = self._ended("live")
         self.records.end(release)
         return release
 
@@ -247,6 +245,9 @@ class Rollout:
     def _fail(self, error: BaseException) -> None:
         """Put the old release back where it is still there, and write down what went wrong."""
         fault = str(error) or type(error).__name__
+        if not self.rolled:  # nothing was put in the place of anything: what was started goes on
+            self.records.end(self._ended("failed", fault))
+            return
         if not self.can_go_back:
             self.console.warn(
                 "the old containers are gone already: inv deploy.resume goes on, inv deploy.rollback goes back"
@@ -267,11 +268,11 @@ class Rollout:
 
     def go_back(self, fault: str, outcome: str = "failed") -> None:
         """Let Nginx ask the old containers again, and remove the new ones."""
-        compose_before = self.records.frozen(self.release)[1]
+        before = self.records.frozen(self.release)[1]
         try:
-            if self.proxied and compose_before and read_upstreams(self.stack, self.engine) != compose_before:
+            if self.proxied and before and read_upstreams(self.stack, self.engine) != before:
                 with self._step("nginx asks the old ones again"):
-                    flip(compose_before, self.stack, self.engine)
+                    flip(before, self.stack, self.engine)
                     self._drain_new()
             with self._step("the new containers go"):
                 new = self._new(self.rolled)
@@ -283,8 +284,7 @@ class Rollout:
         except CotaiError as also:
             self.console.warn(f"not all could be put back: {also}. inv deploy.abort tries it again")
             return
-        ended = {"outcome": outcome, "ended": datetime.now(UTC), "steps": self.steps, "fault": fault}
-        self.records.end(self.release.model_copy(update={**ended, "seen": self.seen_since()}))
+        self.records.end(self._ended(outcome, fault))
         self.console.warn("what served before goes on serving")
 
     def _drain_new(self) -> None:
@@ -292,6 +292,11 @@ class Rollout:
         addresses = self._addresses(self._new(self.proxied))
         while open_requests(addresses, self.stack, self.engine) and time.monotonic() < end:
             time.sleep(_LOOK)
+
+    def _ended(self, outcome: str, fault: str = "") -> Release:
+        """Give the record of what came of it."""
+        facts = {"outcome": outcome, "ended": datetime.now(UTC), "steps": self.steps, "seen": self.seen_since()}
+        return self.release.model_copy(update={**facts, "fault": fault})
 
     # -- what there is -----------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ IMAGES = [
     usage("6", "other/production:old"),
     usage("7", "cotai/shop:old"),
     usage("8", "<none>:<none>", containers=1),
+    usage("9", "cotai/production:release-20260101t000000z-abcdef"),
 ]
 OLD = Removal("cotai/production:old", replaced=False, size=1_500_000)
 DANGLING = Removal("4", replaced=True, size=1_500_000)
