@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 from cotai_tasks.errors import LockedError, PreflightError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cotai_tasks.engine import Engine
     from cotai_tasks.stack import Stack
 
 
 @contextmanager
-def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock", *, wait: float = 0) -> Iterator[None]:
+def stack_lock(
+    stack: Stack, engine: Engine, purpose: str, name: str = "lock", *, wait: float = 0
+) -> Iterator[Callable[[], None]]:
     """Hold the stack for one command; it is let go when this process ends, however it ends.
+
+    Give what raises `LockedError` once it is lost: a daemon that is restarted drops it while its owner lives.
 
     Another `name` is another lock, for what may happen beside a deploy. The lock is a container with a fixed name at
     the engine, so it also holds against another host or a CI runner.
@@ -43,7 +47,14 @@ def stack_lock(stack: Stack, engine: Engine, purpose: str, name: str = "lock", *
             time.sleep(0.05)
         if holder.poll() is not None:
             raise _locked(name, engine.container_labels(name), holder.stderr.read().decode() if holder.stderr else "")
-        yield
+
+        def require_held() -> None:
+            if holder.poll() is not None:
+                raise LockedError(
+                    f"the lock {name} was lost", cure="Was the Docker Engine restarted? Repeat the command."
+                )
+
+        yield require_held
     finally:
         if holder.stdin:
             holder.stdin.close()  # `cat` ends, and the container with it

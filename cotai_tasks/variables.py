@@ -185,6 +185,7 @@ class Variables(BaseModel):
     BACKUP_MIN_KEEP: Annotated[int, Field(ge=1)] = 3
     BACKUP_IDENTITY: str = ""
     BACKUP_WEBHOOK_URL: Url = ""
+    DEPLOY_WEBHOOK_URL: Url = ""
     BACKUP_S3_ENDPOINT: Url = ""
     BACKUP_S3_REGION: str = ""
     BACKUP_S3_PATH_STYLE: bool = False

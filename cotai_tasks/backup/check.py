@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cotai_tasks.backup.catalogue import open_catalogue
-from cotai_tasks.backup.notify import notify as send
 from cotai_tasks.console import duration
 from cotai_tasks.errors import CotaiError, Finding, StaleError, UsageError
+from cotai_tasks.notify import notify as send
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,11 +15,11 @@ from cotai_tasks.backup.components.base import Site
 from cotai_tasks.backup.components.registry import all_components, named
 from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS, Manifest, new_id, object_key
 from cotai_tasks.backup.metrics import record_backup, record_failure
-from cotai_tasks.backup.notify import notify
 from cotai_tasks.backup.pipeline import store_stream
 from cotai_tasks.console import count, duration, size
 from cotai_tasks.errors import BackupError, CotaiError, UsageError
 from cotai_tasks.lock import require_no_restore, stack_lock
+from cotai_tasks.notify import notify
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:

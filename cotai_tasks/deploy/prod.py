@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.build import ensure_images
 from cotai_tasks.deploy import production
 from cotai_tasks.deploy.changes import changes, named
+from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.proxy import PROXY, read_upstreams
 from cotai_tasks.deploy.release import Records, Release, commit, new_id, owner, require_finished
 from cotai_tasks.deploy.rollout import Rollout
@@ -20,12 +21,12 @@ from cotai_tasks.lock import require_no_restore, stack_lock
 from cotai_tasks.stack import placed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from cotai_tasks.console import Console
     from cotai_tasks.deploy.changes import Change
     from cotai_tasks.engine import Engine
-    from cotai_tasks.facts import Container, Project
+    from cotai_tasks.facts import Container
     from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 
@@ -65,7 +66,7 @@ def deploy(  # noqa: PLR0913 - a flag each
         )
         return None
     ensure_images(replace(stack, services={}), rebuild=False, settings=settings, engine=engine, console=console)
-    with stack_lock(stack, engine, "deploy", wait=lock_wait):
+    with stack_lock(stack, engine, "deploy", wait=lock_wait) as require_held:
         require_no_restore(stack, engine)
         looked_into = production.can_read_volumes(stack, engine)
         if looked_into:
@@ -99,6 +100,7 @@ def deploy(  # noqa: PLR0913 - a flag each
                 watch=watch,
                 drain=drain,
                 timeout=timeout,
+                require_held=require_held,
                 settings=settings,
                 engine=engine,
                 console=console,
@@ -179,6 +181,7 @@ def _release(  # noqa: PLR0913 - a fact each
     watch: float,
     drain: float,
     timeout: float,
+    require_held: Callable[[], None],
     settings: Settings,
     engine: Engine,
     console: Console,
@@ -190,7 +193,6 @@ def _release(  # noqa: PLR0913 - a fact each
     moved |= {
         name: replace(stack.places[name], release=release) for name in named(decided, "start") if name in stack.rolls
     }
-    project = placed(stack, moved)
     records = Records.read(stack, engine)
     names = {one.service for one in decided}
     images = engine.images(*dict.fromkeys(one.image for one in stack.services.values()))
@@ -206,24 +208,21 @@ def _release(  # noqa: PLR0913 - a fact each
         old=old_containers(before, names & stack.rolls.keys()),
         images={name: images[one.image].id for name, one in stack.services.items() if one.image in images},
     )
-    records.begin(planned, frozen(project, engine), read_upstreams(stack, engine))
-    return Rollout(
-        stack=stack,
-        project=project,
-        release=planned,
-        records=records,
-        host=settings.server_names[0],
-        timeout=timeout,
-        watch=watch,
-        drain=drain,
-        engine=engine,
-        console=console,
-    ).run()
-
-
-def frozen(project: Project, engine: Engine) -> bytes:
-    """Render a project, so that it can be had again when its files are others."""
-    return json.dumps(engine.config(project)).encode()
+    with announced(planned, settings, console):
+        frozen = json.dumps(engine.config(placed(stack, moved))).encode()
+        records.begin(planned, frozen, read_upstreams(stack, engine))
+        return Rollout(
+            stack,
+            planned,
+            records,
+            settings.server_names[0],
+            timeout,
+            watch,
+            drain,
+            engine,
+            console,
+            require_held,
+        ).run()
 
 
 def old_containers(containers: Collection[Container], services: Collection[str]) -> dict[str, tuple[str, ...]]:

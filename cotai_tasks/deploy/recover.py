@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cotai_tasks.deploy.changes import changes
+from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.prod import DRAIN, WATCH, old_containers, show_changes
 from cotai_tasks.deploy.proxy import read_upstreams
 from cotai_tasks.deploy.release import Records, Release, new_id, note, owner, require_finished, unfinished
@@ -16,7 +17,7 @@ from cotai_tasks.errors import RefusedError, UsageError
 from cotai_tasks.facts import DEFINITION_LABEL, RELEASE_LABEL, SLOT_LABEL
 from cotai_tasks.lock import stack_lock
 from cotai_tasks.places import fingerprints, kept_tag, move
-from cotai_tasks.stack import open_stack, read_services, rendered
+from cotai_tasks.stack import open_stack, read_services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,8 @@ def resume(*, watch: float = WATCH, settings: Settings, engine: Engine, console:
         console.say(
             f"release {rollout.release.id}, begun {rollout.release.begun:%Y-%m-%d %H:%M} UTC by {rollout.release.by}"
         )
-        release = rollout.run()
+        with announced(rollout.release, settings, console):
+            release = rollout.run()
     console.done(f"{stack.project.name}: release {release.id} serves; users saw {release.seen}")
     return release
 
@@ -109,9 +111,9 @@ def rollback(
             images=target.images,
         )
         frozen = json.dumps(config).encode()
-        records.begin(release, frozen, read_upstreams(stack, engine))
-        rollout = _rollout(then, release, records, settings, engine, console, watch=watch)
-        done = rollout.run()
+        with announced(release, settings, console):
+            records.begin(release, frozen, read_upstreams(stack, engine))
+            done = _rollout(then, release, records, settings, engine, console, watch=watch).run()
     console.done(f"{stack.project.name}: as release {target.id} was; users saw {done.seen}")
     return done
 
@@ -154,16 +156,7 @@ def _rollout(
     watch: float,
 ) -> Rollout:
     return Rollout(
-        stack=stack,
-        project=rendered(stack, records.frozen(release)[0]),
-        release=release,
-        records=records,
-        host=settings.server_names[0],
-        timeout=_TIMEOUT,
-        watch=watch,
-        drain=DRAIN,
-        engine=engine,
-        console=console,
+        stack, release, records, settings.server_names[0], _TIMEOUT, watch, DRAIN, engine=engine, console=console
     )
 
 

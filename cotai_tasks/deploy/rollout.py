@@ -31,10 +31,10 @@ from cotai_tasks.deploy.users import Seen, asked_steadily, seen, worse
 from cotai_tasks.deploy.wait import last_words, restart_in_turn, wait_until_ready
 from cotai_tasks.errors import CotaiError, UnhealthyError
 from cotai_tasks.facts import started_at
-from cotai_tasks.stack import containers_by_service
+from cotai_tasks.stack import containers_by_service, rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from cotai_tasks.console import Console
     from cotai_tasks.deploy.release import Records, Release
@@ -55,8 +55,6 @@ class Rollout:
     """A release on its way."""
 
     stack: Stack
-    project: Project
-    """The Compose project with the services in their new places."""
     release: Release
     records: Records
     host: str
@@ -69,9 +67,16 @@ class Rollout:
     """Seconds that requests in hand have to end, before the old containers are told to finish."""
     engine: Engine
     console: Console
+    require_held: Callable[[], None] = lambda: None
+    """Raises `LockedError` once the lock is lost."""
+    project: Project = field(init=False)
+    """The Compose project as it was written down, with the services in their new places."""
     steps: dict[str, float] = field(default_factory=dict)
     begun: float = field(default_factory=time.time)
     _done: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.project = rendered(self.stack, self.records.frozen(self.release)[0])
 
     def run(self) -> Release:
         """Take every step that is still to be taken, and give the release with what came of it.
@@ -88,7 +93,10 @@ class Rollout:
                     self._roll(serving=proxy is not None)
             self._finish()
         except BaseException as error:
-            self._fail(error)
+            try:
+                self._fail(error)
+            except CotaiError as also:  # the engine may be gone
+                self.console.warn(f"nothing could be put back: {also}. Then: inv deploy.resume, or inv deploy.abort")
             raise
         release = self._ended("live")
         self.records.end(release)
@@ -253,6 +261,7 @@ class Rollout:
                 "the old containers are gone already: inv deploy.resume goes on, inv deploy.rollback goes back"
             )
             return
+        self.require_held = lambda: None  # whoever comes next is refused until this is put back
         with self.console.uninterrupted("what served before is being put back"):
             self.go_back(fault)
         if isinstance(error, CotaiError):
@@ -328,6 +337,7 @@ class Rollout:
 
     @contextmanager
     def _step(self, text: str) -> Iterator[None]:
+        self.require_held()
         begun = time.monotonic()
         with self.console.step(text):
             yield

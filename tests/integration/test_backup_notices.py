@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.backup import notify as notices
+from cotai_tasks import notify as notices
 from cotai_tasks.testing import RecordingConsole
 from tests.unit.deploy.stacks import settings
 

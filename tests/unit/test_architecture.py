@@ -16,7 +16,7 @@ FLOORS = (
     {"files", "envfile", "variables", "console", "process", "suggest", "tuning", "age"},
     {"settings", "engine", "sizing"},
     {"places"},
-    {"stack", "timers"},
+    {"stack", "timers", "notify"},
     {"volumes", "lock"},
     {"host", "task", "testing"},
     {"build", "db", "backup", "security", "monitor"},
@@ -151,7 +151,7 @@ def test_one_border_for_docker() -> None:
     """Only `engine` knows python-on-whales; a registry is asked by `stack` alone, a webhook by `backup.notify`."""
     borders = {
         "python_on_whales": {"cotai_tasks.engine"},
-        "requests": {"cotai_tasks.stack", "cotai_tasks.backup.notify"},
+        "requests": {"cotai_tasks.stack", "cotai_tasks.notify"},
     }
     for library, border in borders.items():
         assert {one.importer for one in IMPORTS if one.imported.split(".")[0] == library} <= border

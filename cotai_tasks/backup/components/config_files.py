@@ -35,7 +35,7 @@ _OVERRIDING = ("docker", "nginx")
 _TEAM = "invoke.yaml"
 _PLACING = ("COTAI_SECRETS", "APP_ENV_FILE")
 """The variables that say where files belong."""
-_TOKENS = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL")
+_TOKENS = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL")
 """Variables of the env file whose values open a door to whoever reads them."""
 _TOKEN_LINE = re.compile(rf"(?m)^([^=\n]*\b(?:{'|'.join(_TOKENS)})\b['\"]?[ \t]*=)[^\r\n]*".encode())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from cotai_tasks.backup.notify import message, notify
+from cotai_tasks.notify import message, notify
 from cotai_tasks.testing import RecordingConsole
 from tests.unit.deploy.stacks import settings
 

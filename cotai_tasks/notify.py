@@ -1,4 +1,4 @@
-"""Notices: whoever should know is told that a backup failed, or that there is none as young as it should be."""
+"""Notices: whoever should know is told of a deploy, of a backup that failed, and of one that was not made."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from cotai_tasks.console import Console
     from cotai_tasks.settings import Settings
 
-Event = Literal["failure", "stale"]
+Event = Literal["failure", "stale", "deploy"]
+"""A backup that failed; none as young as it should be; what came of a deploy."""
 
 _TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and to wait for the answer."""
 
 
 def notify(settings: Settings, event: Event, text: str, *, console: Console, detail: Sequence[str] = ()) -> None:
-    """Post a notice to BACKUP_WEBHOOK_URL, where there is one; `detail` are findings, a line each.
+    """Post a notice to the address for such an event, where there is one; `detail` are findings, a line each.
 
     What it says leaves this host: nothing secret. An address that cannot be told is a warning, never an error.
     """
-    url = settings.variables.BACKUP_WEBHOOK_URL
+    known = settings.variables
+    url = known.DEPLOY_WEBHOOK_URL if event == "deploy" else known.BACKUP_WEBHOOK_URL
     if url and (fault := _post(url, message(settings.stack_name, socket.gethostname(), event, text, detail))):
         console.warn(f"nobody was told of it: {urlsplit(url).hostname} {fault}")
 
