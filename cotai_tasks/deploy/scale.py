@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.console import duration
 from cotai_tasks.deploy.production import host_findings
+from cotai_tasks.deploy.release import require_finished
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.errors import PreflightError, UsageError
 from cotai_tasks.lock import stack_lock
@@ -49,6 +50,7 @@ def scale(
         console.say(f"would change {service} from {before} to {wanted} containers")
         return before
     with stack_lock(stack, engine, "scale"):
+        require_finished(stack, engine)
         flags = ("--no-deps", "--no-recreate", "--scale", f"{service}={wanted}")
         with engine.up(stack.project, [service], *flags) as started:
             seconds = wait_until_ready(started, [service], stack, timeout=timeout, engine=engine, console=console)

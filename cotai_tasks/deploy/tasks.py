@@ -157,6 +157,37 @@ def scale(c: Context, service: str, count: str, env: str = "", dry_run: bool = F
     procedure(service, count, dry_run=dry_run, **open_tools(c, env))
 
 
+@task(
+    positional=["service"],
+    help={
+        "service": "celery-worker or celery-worker-ai.",
+        "min": "So many containers at least.",
+        "max": "So many containers at most.",
+        "tasks": "So many waiting tasks for each container.",
+        "calm": "Seconds without a change before one container fewer is tried.",
+        "every": "Seconds between two looks.",
+        "once": "Look once: for a timer.",
+    },
+)
+def autoscale(  # noqa: PLR0913, PLR0917 - a flag each
+    c: Context,
+    service: str,
+    min: int = 1,  # noqa: A002 - the flag's name
+    max: int = 4,  # noqa: A002
+    tasks: int = 10,
+    calm: int = 300,
+    every: int = 30,
+    once: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Let the number of worker containers follow the length of their queues."""
+    from cotai_tasks.deploy.autoscale import Bounds
+    from cotai_tasks.deploy.autoscale import autoscale as procedure
+
+    bounds = Bounds(min, max, tasks, calm)
+    procedure(service, bounds, every=every, once=once, dry_run=dry_run, **open_tools(c, "prod"))
+
+
 @task(help={"watch": "Show it again and again, until Ctrl-C."})
 def status(c: Context, env: str = "", json: bool = False, watch: bool = False) -> None:
     """Show health, uptime, restarts, CPU and memory against limits, and ports of every container."""
