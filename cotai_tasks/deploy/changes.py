@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 How = Literal["start", "run", "roll", "replace", "restart", "keep"]
 
+REREAD = "a file that it reads has changed"
+
 _NOTICED = {
     "start": "nobody: it does not run",
     "run": "nobody",
@@ -61,7 +63,7 @@ def changes(
         own = found.get(name, [])
         reasons = _reasons(stack.definitions.get(name, ""), images.get(stack.services[name].image), own)
         if name in reread:
-            reasons.append("a file that it reads has changed")
+            reasons.append(REREAD)
         how = _how(stack, name, own, reasons, databases=databases)
         if how:
             decided.append(_change(stack, name, how, tuple(reasons) or ("it does not run",)))
@@ -82,7 +84,7 @@ def _how(
         return "replace" if databases else "keep"
     if name in stack.rolls:
         return "roll"
-    return "replace" if reasons != ["a file that it reads has changed"] else "restart"
+    return "replace" if reasons != [REREAD] else "restart"
 
 
 def _reasons(wanted: str, image: Image | None, containers: Sequence[Container]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.build import ensure_images
 from cotai_tasks.deploy import production
-from cotai_tasks.deploy.changes import changes, named
+from cotai_tasks.deploy.changes import REREAD, changes, named
 from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.proxy import PROXY, read_upstreams
 from cotai_tasks.deploy.release import Records, Release, commit, new_id, owner, require_finished
@@ -253,7 +253,11 @@ def _stop_left_out(stack: Stack, before: Sequence[Container], engine: Engine, co
 
 def _tell_kept(decided: Sequence[Change], console: Console) -> None:
     for one in decided:
-        if one.how == "keep":
+        if one.how == "keep" and one.reasons == (REREAD,):
+            console.warn(
+                f"{one.service}: new configuration, read at the next restart: inv deploy.restart --svc {one.service}"
+            )
+        elif one.how == "keep":
             reasons = " and ".join(one.reasons)
             console.warn(f"{one.service}: {reasons}; left as it runs. --with-databases makes it anew (users notice)")
 

@@ -10,11 +10,12 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.stack.conftest import deploy, eventually
+from tests.stack.conftest import deploy, drafted, eventually, post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +47,9 @@ def stack(production: Production) -> Production:
 
 
 def test_nobody_notices_a_deploy_and_its_rollback(stack: Production) -> None:
-    """At 50 requests a second none fails; every container that rolls is new, and there is one scheduler at any time."""
-    before = ids(stack)
-    with steadily(stack) as asked:
+    """At 50 requests a second none fails, and no task is lost or done twice; every container that rolls is new."""
+    before, quotations = ids(stack), total(stack)
+    with steadily(stack) as asked, posting(stack) as tenders:
         change(stack, LOG_LEVEL="WARNING")
         deployed = inv(stack, "deploy.prod", "--yes", "--watch", "4")
         after = ids(stack)
@@ -57,6 +58,9 @@ def test_nobody_notices_a_deploy_and_its_rollback(stack: Production) -> None:
     assert asked["codes"]["200"] > 500
     assert {name for name in before if before[name] != after[name]} >= {*ROLLED}
     assert not [name for name in ROLLED if before[name] & after[name]]
+    eventually(lambda: all(drafted(stack, one) for one in tenders), "every quotation", patience=300)
+    assert "" not in tenders
+    assert total(stack) == quotations + len(tenders)
     assert re.search(r"users saw [\d,]+ requests, 0 failed", deployed)
     assert {name: len(found) for name, found in ids(stack).items()} == {
         name: len(found) for name, found in before.items()
@@ -154,6 +158,29 @@ def steadily(stack: Production, rate: int = 50) -> Iterator[dict[str, Any]]:
     finally:
         told = asking.communicate(timeout=90)[0]
     found |= json.loads(told.splitlines()[-1])
+
+
+@contextmanager
+def posting(stack: Production) -> Iterator[list[str]]:
+    """Post a tender every few seconds as long as the block lasts; give their ids, empty for one that was refused."""
+    over, found = Event(), list[str]()
+
+    def work() -> None:
+        while not over.wait(5):
+            found.append(post(stack))
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def total(stack: Production) -> int:
+    """Count the quotations that there are."""
+    return int(stack.get("/api/v1/quotations").json()["total"])
 
 
 def inv(stack: Production, *arguments: str) -> str:
