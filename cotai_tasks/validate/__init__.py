@@ -1,0 +1,1 @@
+"""Proof that a stack is what it claims to be."""

@@ -1,0 +1,1 @@
+"""Programs that run in containers of their own: the standard library alone, `SPEC` in, JSON out."""

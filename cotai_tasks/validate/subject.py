@@ -1,0 +1,144 @@
+"""The stack that is looked at, and the ways to look at it: everything goes through its engine, near or far."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from importlib import resources
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from cotai_tasks.engine import leashed
+from cotai_tasks.errors import EngineError
+from cotai_tasks.stack import open_stack
+from cotai_tasks.validate.check import SkipCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.facts import Container
+    from cotai_tasks.settings import Environment, Settings
+    from cotai_tasks.stack import Stack
+
+PATIENCE = 50.0
+"""Seconds of silence after which a command in a container is given up: below a check's own patience."""
+
+_LIMITS = (
+    *("--pull", "never", "--log-driver", "none", "--read-only", "--user", "65534:65534", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges", "--memory", "256m", "--pids-limit", "200"),
+)
+
+
+class Subject:
+    """One environment's stack as the checks see it. What is observed is observed once, and shared by all of them.
+
+    `throwaway` says that validation itself started the stack, and may break it. Methods raise `SkipCheck` where the
+    stack has no such service, and `EngineError` where the engine refuses.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine, *, throwaway: bool = False) -> None:
+        self.settings = settings
+        self.engine = engine
+        self.throwaway = throwaway
+        self._lock = RLock()
+        self._seen: dict[str, Any] = {}
+
+    @property
+    def environment(self) -> Environment:
+        """`dev` or `prod`."""
+        return self.settings.environment
+
+    @property
+    def project(self) -> str:
+        """The Compose project: `cotai-dev`."""
+        return self.settings.stack_name
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The services as the Compose files have them."""
+        with self._lock:
+            return open_stack(self.settings, self.engine)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The Compose files as Compose renders them."""
+        return dict(self._once("config", lambda: self.engine.config(self.stack.project)))
+
+    @property
+    def containers(self) -> list[Container]:
+        """Its containers as they were when somebody first looked."""
+        return list(self._once("containers", lambda: self.engine.containers(self.project)))
+
+    @property
+    def inspected(self) -> list[dict[str, Any]]:
+        """The same containers as `docker inspect` tells them, by the order of `containers`."""
+        ids = [one.id for one in self.containers]
+        return list(self._once("inspected", lambda: json.loads(self.engine.command("container", "inspect", *ids))))
+
+    def look_again(self) -> None:
+        """Forget what was seen of the containers: somebody has changed them."""
+        with self._lock:
+            self._seen.clear()
+
+    def running(self, service: str) -> list[Container]:
+        """Give a service's running containers; there is at least one."""
+        found = [one for one in self.containers if one.service == service and one.state == "running"]
+        if not found:
+            reason = self.stack.reasons.get(service) or "it does not run"
+            raise SkipCheck(f"{service}: {reason}" if service in self.known else f"this stack has no {service}")
+        return found
+
+    @property
+    def known(self) -> set[str]:
+        """Every service of the Compose files, those too that were left out."""
+        return {*self.stack.services, *self.stack.left_out}
+
+    def inside(self, service: str, command: Sequence[str], data: bytes = b"", *, patience: float = PATIENCE) -> str:
+        """Run a command in the first container of a service, and give what it prints."""
+        return self.within(self.running(service)[0], command, data, patience=patience)
+
+    def within(self, container: Container, command: Sequence[str], data: bytes = b"", *, patience: float = PATIENCE) -> str:
+        """Run a command in a container, with `data` on its standard input, and give what it prints."""
+        what = f"{command[0]} in {container.service}"
+        run = command if data else leashed(command)
+        with self.engine.pipe("exec", "--interactive", container.id, *run, what=what, patience=patience) as running:
+            if data:
+                running.write(data)
+            return running.finish().decode(errors="replace")
+
+    def probe(
+        self, name: str, spec: object, *, network: str = "", beside: Container | None = None, patience: float = PATIENCE
+    ) -> Any:  # noqa: ANN401 - what the probe prints
+        """Run `probes/NAME.py` in a container of its own, and give the JSON that it prints.
+
+        It finds `spec` as `SPEC`, and uses the standard library alone. It stands on a network of the stack (`edge`),
+        or beside a container: with that one's own view of the network. Nothing of `spec` is in a command line.
+        """
+        text = resources.files("cotai_tasks.validate").joinpath(f"probes/{name}.py").read_text(encoding="utf-8")
+        program = f"import json\nSPEC = json.loads({json.dumps(spec)!r})\n{text}"
+        place = f"container:{beside.id}" if beside else f"{self.project}_{network}" if network else "none"
+        labels = ("--label", f"cotai.validate={self.project}")
+        command = ("run", "--rm", "--interactive", *labels, "--network", place, *_LIMITS)
+        arguments = (*command, "--entrypoint", "python3", self.image, "-I", "-")
+        with self.engine.pipe(*arguments, what=f"the probe {name}", patience=patience) as running:
+            running.write(program.encode())
+            told = running.finish()
+        try:
+            return json.loads(told)
+        except ValueError as error:
+            raise EngineError(f"the probe {name} told nothing", evidence=told.decode(errors="replace")) from error
+
+    @property
+    def image(self) -> str:
+        """An image of the stack that has Python: what probes run in."""
+        for service in ("backend", "celery-worker", "llm-service"):
+            if found := [one.image_id for one in self.containers if one.service == service]:
+                return found[0]
+        raise SkipCheck("no container of the application is there, whose Python the probe could use")
+
+    def _once(self, name: str, observe: Any) -> Any:  # noqa: ANN401
+        with self._lock:
+            if name not in self._seen:
+                self._seen[name] = observe()
+            return self._seen[name]
