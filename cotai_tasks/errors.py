@@ -135,6 +135,12 @@ class StaleError(CotaiError):
     code = 17
 
 
+class VerdictError(CotaiError):
+    """A stack is not what it claims to be: a blocker or a major check failed."""
+
+    code = 19
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list them all: the cure of an unknown name."""
     names = sorted(known)

@@ -12,6 +12,7 @@ from cotai_tasks.validate.check import CATALOGUE, Effect
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from cotai_tasks.console import Console
     from cotai_tasks.settings import Environment
     from cotai_tasks.validate.check import Check, Profile
 
@@ -67,7 +68,20 @@ def select(
         one
         for one in checks
         if env in one.envs
-        and (one.id in named or (not named and (not wanted or one.group in wanted)) or (wanted and one.group in wanted))
+        and (one.id in named or one.group in wanted or not (named or wanted))
         and (profile == "full" or one.profile == "quick" or one.id in named)
     ]
     return [one for one in meant if one.effect in effects], [one for one in meant if one.effect not in effects]
+
+
+def show_catalogue(checks: Collection[Check], *, as_json: bool, console: Console) -> None:
+    """Print the catalogue."""
+    names = ("id", "severity", "promise", "threshold", "env", "profile", "effect")
+    rows = [
+        (one.id, one.severity, one.promise, one.threshold, ", ".join(one.envs), one.profile, one.effect)
+        for one in checks
+    ]
+    if as_json:
+        console.json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        console.table(names, rows)

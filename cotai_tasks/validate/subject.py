@@ -33,14 +33,14 @@ _LIMITS = (
 class Subject:
     """One environment's stack as the checks see it. What is observed is observed once, and shared by all of them.
 
-    `throwaway` says that validation itself started the stack, and may break it. Methods raise `SkipCheck` where the
-    stack has no such service, and `EngineError` where the engine refuses.
+    `started_after` are the seconds in which validation itself started the stack, from nothing: then it may break it.
+    Methods raise `SkipCheck` where the stack has no such service, and `EngineError` where the engine refuses.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, *, throwaway: bool = False) -> None:
+    def __init__(self, settings: Settings, engine: Engine, *, started_after: float | None = None) -> None:
         self.settings = settings
         self.engine = engine
-        self.throwaway = throwaway
+        self.started_after = started_after
         self._lock = RLock()
         self._seen: dict[str, Any] = {}
 

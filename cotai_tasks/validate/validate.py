@@ -1,0 +1,159 @@
+"""Validating a stack: which checks, on which stack, and what came of all of them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cotai_tasks.console import count, duration
+from cotai_tasks.errors import UnhealthyError, UsageError, VerdictError
+from cotai_tasks.facts import running_services
+from cotai_tasks.validate.catalogue import catalogue, select
+from cotai_tasks.validate.check import Effect, Severity, State
+from cotai_tasks.validate.reports.document import document
+from cotai_tasks.validate.reports.terminal import show
+from cotai_tasks.validate.reports.write import previous, write_reports
+from cotai_tasks.validate.run import run, skipped
+from cotai_tasks.validate.subject import Subject
+from cotai_tasks.validate.throwaway import throwaway
+from cotai_tasks.variables import PRODUCTION_SECRETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.settings import Settings
+    from cotai_tasks.validate.check import Check, Profile, Result
+
+PROFILES: tuple[Profile, ...] = ("quick", "full")
+
+_REASONS = {
+    Effect.WRITES: "it writes: --allow-writes lets it",
+    Effect.DISRUPTS: "it breaks things on purpose: only on validation's own stack, --throwaway",
+}
+
+
+def validate(
+    *,
+    profile: str,
+    groups: str,
+    ids: str,
+    writes: bool,
+    output: Path,
+    as_json: bool,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
+    started_after: float | None = None,
+) -> None:
+    """Try the checks on the stack of the settings, write the reports, and show what came of it.
+
+    `started_after` are the seconds that validation itself needed to start the stack: then anything may be done to it.
+    Raises `VerdictError` when a blocker or a major check failed, `UsageError` for what does not exist,
+    `UnhealthyError` where nothing runs.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"--profile {profile}: there are quick and full")
+    own = started_after is not None
+    effects = {Effect.READS, *([Effect.WRITES] if writes or own else []), *([Effect.DISRUPTS] if own else [])}
+    meant, forbidden = select(
+        catalogue(),
+        env=settings.environment,
+        profile="full" if profile == "full" else "quick",
+        effects=effects,
+        groups=groups,
+        ids=ids,
+    )
+    subject = Subject(settings, engine, started_after=started_after)
+    _require_stack(meant, subject)
+    started, begun = datetime.now(UTC), time.monotonic()
+    with _shown(len(meant), console) as (told, ended):
+        results = []
+        for result in run(meant, subject, told):
+            ended(result)
+            results.append(result)
+    results += [skipped(one, _REASONS[one.effect]) for one in forbidden]
+    folder = output / f"{settings.environment}-{profile}"
+    made = document(
+        results,
+        env=settings.environment,
+        profile=profile,
+        stack=subject.project,
+        started=started,
+        seconds=time.monotonic() - begun,
+        previous=previous(folder),
+        secrets=_secrets(settings.variables.plain()),
+    )
+    files = write_reports(made, folder)
+    if as_json:
+        console.json(made)
+    else:
+        show(made, console)
+        console.say(f"Reports: {files['html']}")
+    _judge(results, subject.project)
+
+
+def validate_throwaway(
+    *, environ: Mapping[str, str], keep: bool, settings: Settings, engine: Engine, console: Console, **how: Any  # noqa: ANN401 - what `validate` takes
+) -> None:
+    """Try the checks on a stack of validation's own, which is like the one of the settings; then remove it."""
+    with throwaway(settings, environ=environ, keep=keep, console=console) as own:
+        validate(started_after=own.seconds, settings=own.settings, engine=engine, console=console, **how)
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Say what forbids to go live: `1 blocker and 2 majors failed`; empty where nothing does."""
+    found = []
+    for severity in (Severity.BLOCKER, Severity.MAJOR):
+        number = sum(one.forbids and one.check.severity == severity for one in results)
+        if number:
+            found.append(count(number, severity))
+    return f"{' and '.join(found)} failed" if found else ""
+
+
+def _require_stack(meant: Sequence[Check], subject: Subject) -> None:
+    if not meant:
+        raise UsageError("no check is left of what was asked for", cure="inv monitor.checks lists them all.")
+    if any(one.live for one in meant) and not running_services(subject.containers):
+        raise UnhealthyError(
+            f"{subject.project} is not running: there is nothing to validate",
+            cure=f"inv deploy.{subject.environment} starts it; --throwaway starts one of its own; --group CFG reads files.",
+        )
+
+
+@contextmanager
+def _shown(total: int, console: Console) -> Iterator[tuple[Any, Any]]:
+    """Show what is being tried: a bar for a person, a line for each result where nobody watches."""
+    trying: list[str] = []
+    with console.progress("validating", total) as bar:
+
+        def told(check: Check) -> None:
+            trying.append(check.id)
+            bar.update(bar.task_ids[0], description=" ".join(trying[:6]))
+
+        def ended(result: Result) -> None:
+            if result.check.id in trying:
+                trying.remove(result.check.id)
+            bar.update(bar.task_ids[0], advance=1, description=" ".join(trying[:6]))
+            if not console.interactive:
+                line = f"{result.state.upper():5} {result.check.id:8} {result.outcome.figure}"
+                console.say(f"  {line} ({duration(result.seconds)})")
+
+        yield told, ended
+
+
+def _secrets(plain: Mapping[str, str]) -> list[str]:
+    """Give the values that no report may show."""
+    return [value for name in PRODUCTION_SECRETS if (value := plain[name])]
+
+
+def _judge(results: Sequence[Result], project: str) -> None:
+    if told := verdict(results):
+        names = ", ".join(one.check.id for one in results if one.forbids)
+        raise VerdictError(f"{project}: {told} ({names})", cure="Each one's evidence and cure stand above.")
+    if all(one.state == State.SKIP for one in results):
+        raise VerdictError(f"{project}: every check was skipped, so nothing is proved")
