@@ -11,6 +11,10 @@ nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
+nox.options.sessions = [
+    *("lint", "typecheck", "tests", "applications", "stack", "docs", "build"),
+    "validate(dev, quick)",
+]
 
 HERE = Path(__file__).parent
 LOCK = "requirements-dev.lock"
@@ -54,7 +58,7 @@ def tests(session: nox.Session) -> None:
     run_tests(session)
 
 
-@nox.session(python=OTHER_PYTHONS, default=False, name="tests-on")
+@nox.session(python=OTHER_PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """Run the unit tests on the other Python versions that the project supports."""
     install(session)
@@ -94,14 +98,23 @@ def build(session: nox.Session) -> None:
     session.run("pytest", "tests/wheel", *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session
+@nox.parametrize("profile", [nox.param("quick", id="quick"), nox.param("full", id="full")])
+@nox.parametrize("env", [nox.param("dev", id="dev"), nox.param("prod", id="prod")])
+def validate(session: nox.Session, env: str, profile: str) -> None:
+    """Validate a stack of its own, from nothing: `nox -s "validate(prod, full)"`, `nox -s validate -- --group NET`."""
+    install(session)
+    session.run("inv", "monitor.validate", "--throwaway", "--env", env, "--profile", profile, *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
     """Kill a deploy at every step, under load; the default run takes two of them at random."""
     install(session)
     session.run("pytest", "tests/stack/test_rollout.py", *session.posargs, env={"COTAI_CHAOS": "1"})
 
 
-@nox.session(default=False)
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure backups beside a shell pipeline and restic: `nox -s bench -- --size 8` takes 8 GiB instead of one."""
     install(session)
@@ -112,7 +125,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "bench.backup", "--aws", str(own / "bin/aws"), *session.posargs)
 
 
-@nox.session(default=False)
+@nox.session
 def lock(session: nox.Session) -> None:
     """Write the lock files anew from what `pyproject.toml` and the requirements.in files ask for."""
     session.install("uv")
