@@ -80,4 +80,6 @@ def _outcome(check: Check, subject: Subject) -> Outcome:
     except Exception as error:  # noqa: BLE001 - a fault of the check is told as such, and the others go on
         last = traceback.format_exception(error)[-3:]
         lines = tuple("".join(last).splitlines()[-6:])
-        return Outcome(State.ERROR, f"{type(error).__name__}: {error}", lines, "A fault of the check itself: report it.")
+        return Outcome(
+            State.ERROR, f"{type(error).__name__}: {error}", lines, "A fault of the check itself: report it."
+        )

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
-from functools import cached_property
+from collections import defaultdict
 from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.console import Console as RichConsole
+
+from cotai_tasks.console import Console
 from cotai_tasks.engine import leashed
 from cotai_tasks.errors import EngineError
 from cotai_tasks.stack import open_stack
 from cotai_tasks.validate.check import SkipCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cotai_tasks.engine import Engine
     from cotai_tasks.facts import Container
     from cotai_tasks.settings import Environment, Settings
     from cotai_tasks.stack import Stack
+
+T = TypeVar("T")
 
 PATIENCE = 50.0
 """Seconds of silence after which a command in a container is given up: below a check's own patience."""
@@ -42,7 +50,9 @@ class Subject:
         self.engine = engine
         self.started_after = started_after
         self._lock = RLock()
+        self._locks: dict[str, RLock] = defaultdict(RLock)
         self._seen: dict[str, Any] = {}
+        self._kept: dict[str, Any] = {}
 
     @property
     def environment(self) -> Environment:
@@ -54,27 +64,37 @@ class Subject:
         """The Compose project: `cotai-dev`."""
         return self.settings.stack_name
 
-    @cached_property
+    @property
     def stack(self) -> Stack:
         """The services as the Compose files have them."""
-        with self._lock:
-            return open_stack(self.settings, self.engine)
+        return self.once("stack", lambda: open_stack(self.settings, self.engine))
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for what checks make; it goes with this subject."""
+        return Path(self.once("scratch", lambda: TemporaryDirectory(prefix="cotai-validate-")).name)
+
+    @property
+    def quiet(self) -> Console:
+        """A console that nobody reads, for procedures that tell of their steps."""
+        paper = RichConsole(file=io.StringIO(), width=160, emoji=False)
+        return Console(out=paper, err=paper)
 
     @property
     def config(self) -> dict[str, Any]:
         """The Compose files as Compose renders them."""
-        return dict(self._once("config", lambda: self.engine.config(self.stack.project)))
+        return dict(self._look("config", lambda: self.engine.config(self.stack.project)))
 
     @property
     def containers(self) -> list[Container]:
         """Its containers as they were when somebody first looked."""
-        return list(self._once("containers", lambda: self.engine.containers(self.project)))
+        return list(self._look("containers", lambda: self.engine.containers(self.project)))
 
     @property
     def inspected(self) -> list[dict[str, Any]]:
         """The same containers as `docker inspect` tells them, by the order of `containers`."""
         ids = [one.id for one in self.containers]
-        return list(self._once("inspected", lambda: json.loads(self.engine.command("container", "inspect", *ids))))
+        return list(self._look("inspected", lambda: json.loads(self.engine.command("container", "inspect", *ids))))
 
     def look_again(self) -> None:
         """Forget what was seen of the containers: somebody has changed them."""
@@ -98,7 +118,9 @@ class Subject:
         """Run a command in the first container of a service, and give what it prints."""
         return self.within(self.running(service)[0], command, data, patience=patience)
 
-    def within(self, container: Container, command: Sequence[str], data: bytes = b"", *, patience: float = PATIENCE) -> str:
+    def within(
+        self, container: Container, command: Sequence[str], data: bytes = b"", *, patience: float = PATIENCE
+    ) -> str:
         """Run a command in a container, with `data` on its standard input, and give what it prints."""
         what = f"{command[0]} in {container.service}"
         run = command if data else leashed(command)
@@ -137,8 +159,19 @@ class Subject:
                 return found[0]
         raise SkipCheck("no container of the application is there, whose Python the probe could use")
 
-    def _once(self, name: str, observe: Any) -> Any:  # noqa: ANN401
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Make what several checks need when the first of them asks, and keep it; others wait for it meanwhile."""
+        return self._first(self._kept, name, make)
+
+    def _look(self, name: str, observe: Callable[[], T]) -> T:
+        """Look once, until `look_again`."""
+        return self._first(self._seen, name, observe)
+
+    def _first(self, kept: dict[str, Any], name: str, make: Callable[[], T]) -> T:
         with self._lock:
-            if name not in self._seen:
-                self._seen[name] = observe()
-            return self._seen[name]
+            lock = self._locks[name]
+        with lock:
+            if name not in kept:
+                kept[name] = make()
+            found: T = kept[name]
+            return found

@@ -49,7 +49,7 @@ def validate(  # noqa: PLR0913, PLR0917 - a flag each
 
 
 @task()
-def checks(c: Context, json: bool = False) -> None:
+def checks(_: Context, json: bool = False) -> None:
     """List every check: what it promises, how it is judged, and what it does to the stack."""
     from cotai_tasks.validate.catalogue import catalogue, show_catalogue
 

@@ -98,13 +98,13 @@ def environment(settings: Settings, *, project: str, folder: Path, environ: Mapp
         "COTAI_ENV": settings.environment,
         "COTAI_TAG": TAG,
         "BIND_ADDRESS": "127.0.0.1",
+        "COTAI_SECRETS": str(folder / "secrets"),
         "BACKUP_STORE": str(folder / "backups"),
         **dict.fromkeys(_NOBODY, ""),
     }
     if settings.environment == "prod":
         own |= {
             "COTAI_EVALUATION": "true",
-            "COTAI_SECRETS": str(folder / "secrets"),
             "SERVER_NAME": "localhost",
             "PROBE_SUBNET": f"10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28",
         }

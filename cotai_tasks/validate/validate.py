@@ -37,7 +37,7 @@ _REASONS = {
 }
 
 
-def validate(
+def validate(  # noqa: PLR0913 - a flag each
     *,
     profile: str,
     groups: str,
@@ -98,7 +98,13 @@ def validate(
 
 
 def validate_throwaway(
-    *, environ: Mapping[str, str], keep: bool, settings: Settings, engine: Engine, console: Console, **how: Any  # noqa: ANN401 - what `validate` takes
+    *,
+    environ: Mapping[str, str],
+    keep: bool,
+    settings: Settings,
+    engine: Engine,
+    console: Console,
+    **how: Any,  # noqa: ANN401 - what `validate` takes
 ) -> None:
     """Try the checks on a stack of validation's own, which is like the one of the settings; then remove it."""
     with throwaway(settings, environ=environ, keep=keep, console=console) as own:
@@ -121,7 +127,7 @@ def _require_stack(meant: Sequence[Check], subject: Subject) -> None:
     if any(one.live for one in meant) and not running_services(subject.containers):
         raise UnhealthyError(
             f"{subject.project} is not running: there is nothing to validate",
-            cure=f"inv deploy.{subject.environment} starts it; --throwaway starts one of its own; --group CFG reads files.",
+            cure=f"inv deploy.{subject.environment} starts it, --throwaway one of its own; --group CFG reads files alone.",
         )
 
 
