@@ -9,6 +9,7 @@ from cotai_tasks.backup import tasks as backup
 from cotai_tasks.build import tasks as build
 from cotai_tasks.db import tasks as db
 from cotai_tasks.deploy import tasks as deploy
+from cotai_tasks.monitor import tasks as monitor
 from cotai_tasks.security import tasks as security
 from cotai_tasks.suggest import suggest_names
 from cotai_tasks.task import DEFAULTS
@@ -19,6 +20,7 @@ ns.add_collection(Collection.from_module(deploy, name="deploy"))
 ns.add_collection(Collection.from_module(db, name="db"))
 ns.add_collection(Collection.from_module(backup, name="backup"))
 ns.add_collection(Collection.from_module(security, name="security"))
+ns.add_collection(Collection.from_module(monitor, name="monitor"))
 ns.add_task(doctor.doctor)
 ns.configure({"cotai": DEFAULTS})
 suggest_names(ns)

@@ -38,6 +38,7 @@ def dev(
         "build": "Build our images again, even if they are there.",
         "without": "Leave out groups, separated by commas: ai, monitoring, logs, traces.",
         "with_databases": "Make databases anew too whose definition changed; users notice.",
+        "allow_destructive": "Let the migration take away what the release that serves may use.",
         "watch": "Seconds that both releases are kept, and compared, once the new one serves; 0 skips it.",
         "drain": "Seconds that requests in hand have to end, before the old containers are told to finish.",
         "lock_wait": "Seconds to wait for somebody else who changes the stack.",
@@ -49,6 +50,7 @@ def prod(  # noqa: PLR0913, PLR0917 - a flag each
     build: bool = False,
     without: str = "",
     with_databases: bool = False,
+    allow_destructive: bool = False,
     watch: int = 60,
     drain: int = 60,
     lock_wait: int = 0,
@@ -65,6 +67,7 @@ def prod(  # noqa: PLR0913, PLR0917 - a flag each
         without=without,
         rebuild=build,
         databases=with_databases,
+        destructive=allow_destructive,
         watch=watch,
         drain=drain,
         lock_wait=lock_wait,
@@ -191,8 +194,8 @@ def autoscale(  # noqa: PLR0913, PLR0917 - a flag each
 @task(help={"watch": "Show it again and again, until Ctrl-C."})
 def status(c: Context, env: str = "", json: bool = False, watch: bool = False) -> None:
     """Show health, uptime, restarts, CPU and memory against limits, and ports of every container."""
-    from cotai_tasks.deploy.status import show_status
     from cotai_tasks.errors import UnhealthyError
+    from cotai_tasks.monitor import show_status
 
     tools = open_tools(c, env)
     found = show_status(as_json=json, watch=watch, **tools)
@@ -222,7 +225,7 @@ def logs(
     env: str = "",
 ) -> None:
     """Show the log lines of services, all of them or those that match."""
-    from cotai_tasks.deploy.logs import show_logs
+    from cotai_tasks.monitor import show_logs
 
     show_logs(names=svc, follow=follow, since=since, tail=tail, grep=grep, level=level, **open_tools(c, env))
 
