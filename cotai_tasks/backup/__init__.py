@@ -1,6 +1,7 @@
 """Backups of a whole stack: encrypted, streamed, verified, restored.
 
-Its procedures are imported on first use, so that `inv --list`, which reads this folder's tasks, stays instant.
+Its procedures are imported on first use, so that `inv --list`, which reads this folder's tasks, stays instant. None has
+the name of the module that it is in: that would be the module's, once it is imported.
 """
 
 from __future__ import annotations
@@ -9,37 +10,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotai_tasks.backup.catalogue import open_catalogue
+    from cotai_tasks.backup.catalogue import Entry, open_catalogue
     from cotai_tasks.backup.check import judge as judge_freshness
-    from cotai_tasks.backup.create import Wish, create
-    from cotai_tasks.backup.rehearse import drill
-    from cotai_tasks.backup.restore import restore
+    from cotai_tasks.backup.create import Created, Wish
+    from cotai_tasks.backup.create import create as create_backup
+    from cotai_tasks.backup.rehearse import Outcome as Rehearsal
+    from cotai_tasks.backup.rehearse import drill as drill_backup
+    from cotai_tasks.backup.restore import restore as restore_backup
+    from cotai_tasks.backup.retention import Decision, read_keep
     from cotai_tasks.backup.retention import plan as plan_retention
-    from cotai_tasks.backup.retention import read_keep
-    from cotai_tasks.backup.verify import verify
+    from cotai_tasks.backup.verify import verify as verify_backup
 
 __all__ = [
+    "Created",
+    "Decision",
+    "Entry",
+    "Rehearsal",
     "Wish",
-    "create",
-    "drill",
+    "create_backup",
+    "drill_backup",
     "judge_freshness",
     "open_catalogue",
     "plan_retention",
     "read_keep",
-    "restore",
-    "verify",
+    "restore_backup",
+    "verify_backup",
 ]
 
 _PLACES = {
+    "Created": ("create", "Created"),
+    "Decision": ("retention", "Decision"),
+    "Entry": ("catalogue", "Entry"),
+    "Rehearsal": ("rehearse", "Outcome"),
     "Wish": ("create", "Wish"),
-    "create": ("create", "create"),
-    "drill": ("rehearse", "drill"),
+    "create_backup": ("create", "create"),
+    "drill_backup": ("rehearse", "drill"),
     "judge_freshness": ("check", "judge"),
     "open_catalogue": ("catalogue", "open_catalogue"),
     "plan_retention": ("retention", "plan"),
     "read_keep": ("retention", "read_keep"),
-    "restore": ("restore", "restore"),
-    "verify": ("verify", "verify"),
+    "restore_backup": ("restore", "restore"),
+    "verify_backup": ("verify", "verify"),
 }
 
 

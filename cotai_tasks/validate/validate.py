@@ -127,7 +127,7 @@ def _require_stack(meant: Sequence[Check], subject: Subject) -> None:
     if any(one.live for one in meant) and not running_services(subject.containers):
         raise UnhealthyError(
             f"{subject.project} is not running: there is nothing to validate",
-            cure=f"inv deploy.{subject.environment} starts it, --throwaway one of its own; --group CFG reads files alone.",
+            cure=f"inv deploy.{subject.environment} starts it, --throwaway one of its own; CFG reads files alone.",
         )
 
 

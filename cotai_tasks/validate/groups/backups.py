@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from cotai_tasks.backup.catalogue import Entry
-    from cotai_tasks.backup.create import Created
-    from cotai_tasks.backup.retention import Decision
+    from cotai_tasks.backup import Created, Decision, Entry, Rehearsal
     from cotai_tasks.validate.check import Outcome
     from cotai_tasks.validate.subject import Subject
 
@@ -30,12 +28,12 @@ RTO = timedelta(minutes=5)
 """How long the reference stack's data may take to be back."""
 
 _ROWS = 1000
-_TABLE = "cotai_validation"
-_SEED = (
-    f"CREATE TABLE IF NOT EXISTS {_TABLE} AS"
-    f" SELECT one AS id, md5(one::text) AS word FROM generate_series(1, {_ROWS}) AS one"
-)
-_COUNT = f"SELECT count(*) FROM {_TABLE}"  # noqa: S608 - our own name
+_SEED = """
+CREATE TABLE IF NOT EXISTS cotai_validation AS
+SELECT one AS id, md5(one::text) AS word FROM generate_series(1, 1000) AS one
+"""
+_COUNT = "SELECT count(*) FROM cotai_validation"
+_UNSEED = "DROP TABLE IF EXISTS cotai_validation"
 _FOREVER = timedelta(days=3650)
 _MAKE = {"severity": Severity.BLOCKER, "effect": Effect.WRITES, "profile": "full", "alone": True, "patience": 300.0}
 
@@ -58,7 +56,7 @@ def backup_is_made(subject: Subject) -> Outcome:
     """Make one for a key of its own, and read every stream down to what was dumped."""
     made = _made(subject)
     manifest = made.created.manifest
-    backup.verify(
+    backup.verify_backup(
         manifest.id,
         level="decrypt",
         identity=str(made.identity),
@@ -98,7 +96,7 @@ def damaged_backup_is_refused(subject: Subject) -> Outcome:
     _flip(streams)
     refusal = ""
     try:
-        backup.restore(
+        backup.restore_backup(
             backup=made.created.manifest.id,
             into="live",
             only="postgres",
@@ -234,10 +232,12 @@ def _made(subject: Subject) -> Made:
             level=3,
         )
         try:
-            created = backup.create(wish, settings=subject.settings, engine=subject.engine, console=subject.quiet)
+            created = backup.create_backup(
+                wish, settings=subject.settings, engine=subject.engine, console=subject.quiet
+            )
         finally:
             if subject.started_after is None:
-                _sql(subject, f"DROP TABLE IF EXISTS {_TABLE}")
+                _sql(subject, _UNSEED)
         if created is None:
             raise CotaiError("nothing was backed up")
         return Made(created, store, path)
@@ -245,11 +245,11 @@ def _made(subject: Subject) -> Made:
     return subject.once("backup", make)
 
 
-def _drilled(subject: Subject) -> backup.rehearse.Outcome:  # type: ignore[name-defined]
+def _drilled(subject: Subject) -> Rehearsal:
     made = _made(subject)
     return subject.once(
         "drill",
-        lambda: backup.drill(
+        lambda: backup.drill_backup(
             backup=made.created.manifest.id,
             identity=str(made.identity),
             store=str(made.store),
