@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from cotai_tasks.settings import ENVIRONMENTS, Environment
+from cotai_tasks.validate.subject import SkipCheck as SkipCheck  # noqa: PLC0414 - for checks, which raise it
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +49,6 @@ class State(StrEnum):
     """Not looked at, for the reason given; it never counts as a pass."""
     ERROR = "error"
     """The check itself came to no end."""
-
-
-class SkipCheck(Exception):  # noqa: N818 - no error: raised by a check that has nothing to look at, with the reason
-    """There is nothing to look at here; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,16 @@ def validate(  # noqa: PLR0913, PLR0917 - a flag each
     json: bool = False,
 ) -> None:
     """Try the catalogue of checks on a stack, and report for people and machines."""
+    from cotai_tasks.validate.validate import Wish, validate_throwaway
     from cotai_tasks.validate.validate import validate as procedure
-    from cotai_tasks.validate.validate import validate_throwaway
 
-    how = {"profile": profile, "groups": group, "ids": id, "writes": allow_writes, "as_json": json}
-    folder = project_directory(c) / output
-    if not throwaway:
-        procedure(output=folder, **how, **open_tools(c, env))
-        return
-    bare = env == "prod" and not env_file(c, env).is_file()
-    tools = open_bare_tools(c) if bare else open_tools(c, env or "dev")
-    validate_throwaway(environ=os.environ, keep=keep, output=folder, **how, **tools)
+    wish = Wish(profile, group, id, allow_writes, project_directory(c) / output, json)
+    if throwaway:
+        bare = env == "prod" and not env_file(c, env).is_file()
+        tools = open_bare_tools(c) if bare else open_tools(c, env or "dev")
+        validate_throwaway(wish, environ=os.environ, keep=keep, **tools)
+    else:
+        procedure(wish, **open_tools(c, env))
 
 
 @task()

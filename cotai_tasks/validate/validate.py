@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cotai_tasks.console import count, duration
-from cotai_tasks.errors import UnhealthyError, UsageError, VerdictError
+from cotai_tasks.errors import UnhealthyError, UsageError, VerdictError, nearest
 from cotai_tasks.facts import running_services
 from cotai_tasks.validate.catalogue import catalogue, select
 from cotai_tasks.validate.check import Effect, Severity, State
@@ -22,7 +24,6 @@ from cotai_tasks.variables import PRODUCTION_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
@@ -37,18 +38,22 @@ _REASONS = {
 }
 
 
-def validate(  # noqa: PLR0913 - a flag each
-    *,
-    profile: str,
-    groups: str,
-    ids: str,
-    writes: bool,
-    output: Path,
-    as_json: bool,
-    settings: Settings,
-    engine: Engine,
-    console: Console,
-    started_after: float | None = None,
+@dataclass(frozen=True)
+class Wish:
+    """What is to be tried, and where the reports go."""
+
+    profile: str = "quick"
+    groups: str = ""
+    """Separated by commas; empty means all."""
+    ids: str = ""
+    writes: bool = False
+    """Whether checks may write on a stack that validation did not start."""
+    output: Path = Path("reports")
+    as_json: bool = False
+
+
+def validate(
+    wish: Wish, *, settings: Settings, engine: Engine, console: Console, started_after: float | None = None
 ) -> None:
     """Try the checks on the stack of the settings, write the reports, and show what came of it.
 
@@ -56,17 +61,16 @@ def validate(  # noqa: PLR0913 - a flag each
     Raises `VerdictError` when a blocker or a major check failed, `UsageError` for what does not exist,
     `UnhealthyError` where nothing runs.
     """
-    if profile not in PROFILES:
-        raise UsageError(f"--profile {profile}: there are quick and full")
+    profile = _profile(wish.profile)
     own = started_after is not None
-    effects = {Effect.READS, *([Effect.WRITES] if writes or own else []), *([Effect.DISRUPTS] if own else [])}
+    effects = {Effect.READS, *([Effect.WRITES] if wish.writes or own else []), *([Effect.DISRUPTS] if own else [])}
     meant, forbidden = select(
         catalogue(),
         env=settings.environment,
-        profile="full" if profile == "full" else "quick",
+        profile=profile,
         effects=effects,
-        groups=groups,
-        ids=ids,
+        groups=wish.groups,
+        ids=wish.ids,
     )
     subject = Subject(settings, engine, started_after=started_after)
     _require_stack(meant, subject)
@@ -77,7 +81,7 @@ def validate(  # noqa: PLR0913 - a flag each
             ended(result)
             results.append(result)
     results += [skipped(one, _REASONS[one.effect]) for one in forbidden]
-    folder = output / f"{settings.environment}-{profile}"
+    folder = wish.output / f"{settings.environment}-{profile}"
     made = document(
         results,
         env=settings.environment,
@@ -89,7 +93,7 @@ def validate(  # noqa: PLR0913 - a flag each
         secrets=_secrets(settings.variables.plain()),
     )
     files = write_reports(made, folder)
-    if as_json:
+    if wish.as_json:
         console.json(made)
     else:
         show(made, console)
@@ -98,17 +102,11 @@ def validate(  # noqa: PLR0913 - a flag each
 
 
 def validate_throwaway(
-    *,
-    environ: Mapping[str, str],
-    keep: bool,
-    settings: Settings,
-    engine: Engine,
-    console: Console,
-    **how: Any,  # noqa: ANN401 - what `validate` takes
+    wish: Wish, *, environ: Mapping[str, str], keep: bool, settings: Settings, engine: Engine, console: Console
 ) -> None:
     """Try the checks on a stack of validation's own, which is like the one of the settings; then remove it."""
     with throwaway(settings, environ=environ, keep=keep, console=console) as own:
-        validate(started_after=own.seconds, settings=own.settings, engine=engine, console=console, **how)
+        validate(wish, started_after=own.seconds, settings=own.settings, engine=engine, console=console)
 
 
 def verdict(results: Sequence[Result]) -> str:
@@ -119,6 +117,13 @@ def verdict(results: Sequence[Result]) -> str:
         if number:
             found.append(count(number, severity))
     return f"{' and '.join(found)} failed" if found else ""
+
+
+def _profile(text: str) -> Profile:
+    for one in PROFILES:
+        if text == one:
+            return one
+    raise UsageError(f"--profile {text}: no such profile", cure=nearest(text, PROFILES))
 
 
 def _require_stack(meant: Sequence[Check], subject: Subject) -> None:

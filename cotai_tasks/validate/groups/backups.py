@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cotai_tasks import backup
 from cotai_tasks.age import make_identity
@@ -35,7 +35,7 @@ SELECT one AS id, md5(one::text) AS word FROM generate_series(1, 1000) AS one
 _COUNT = "SELECT count(*) FROM cotai_validation"
 _UNSEED = "DROP TABLE IF EXISTS cotai_validation"
 _FOREVER = timedelta(days=3650)
-_MAKE = {"severity": Severity.BLOCKER, "effect": Effect.WRITES, "profile": "full", "alone": True, "patience": 300.0}
+_MAKE: dict[str, Any] = {"effect": Effect.WRITES, "profile": "full", "alone": True, "patience": 300.0}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,13 @@ class Made:
         return sorted(one for one in self.store.rglob("*") if one.is_file() and one.name.endswith(kind))
 
 
-@check("BAK-01", "A backup can be made: seeded rows dumped, stored, read back, signed", "whole by its hashes", **_MAKE)
+@check(
+    "BAK-01",
+    "A backup can be made: seeded rows dumped, stored, read back, signed",
+    "whole by its hashes",
+    Severity.BLOCKER,
+    **_MAKE,
+)
 def backup_is_made(subject: Subject) -> Outcome:
     """Make one for a key of its own, and read every stream down to what was dumped."""
     made = _made(subject)
@@ -69,7 +75,13 @@ def backup_is_made(subject: Subject) -> Outcome:
     return passed(f"{parts}: {size(manifest.stored_bytes)} in {duration(made.created.seconds)}")
 
 
-@check("BAK-02", "A backup restores: counts and content hashes equal in scratch servers", "0 differences", **_MAKE)
+@check(
+    "BAK-02",
+    "A backup restores: counts and content hashes equal in scratch servers",
+    "0 differences",
+    Severity.BLOCKER,
+    **_MAKE,
+)
 def backup_restores(subject: Subject) -> Outcome:
     """Load it into servers that nobody uses, and compare every table, collection and file."""
     outcome = _drilled(subject)
@@ -126,7 +138,8 @@ def judge_refusal(refusal: str, rows: int) -> Outcome:
     "BAK-04",
     "What is stored is encrypted and nobody else's to read",
     "age, mode 0600",
-    **_MAKE | {"severity": Severity.MAJOR},
+    Severity.MAJOR,
+    **_MAKE,
 )
 def backup_is_private(subject: Subject) -> Outcome:
     """Look at the mode and at the first bytes of every file."""
@@ -161,7 +174,7 @@ def losses_are_bounded(subject: Subject) -> Outcome:
         raise SkipCheck("nobody backs development up by night")
     entries = _entries(subject)
     found = backup.judge_freshness(entries, limit=RPO, now=datetime.now(UTC))
-    drills = [one.seconds for entry in entries for one in entry.verified if one.level == "restore" and not one.findings]
+    drills = [one.seconds for entry in entries if (one := entry.verified.get("restore")) and one.ok]
     return judge_loss(found.age if found.newest else None, drills[-1] if drills else None)
 
 
