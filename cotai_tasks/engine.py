@@ -13,12 +13,11 @@ from cotai_tasks.errors import EngineError
 from cotai_tasks.facts import (
     GLANCE,
     PROJECT_LABEL,
-    Usage,
     Versions,
     read_container,
     read_glance,
     read_image,
-    read_size,
+    read_usage,
     version_numbers,
 )
 from cotai_tasks.process import PATIENCE, Piped, Running, engine_error, title
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from cotai_tasks.facts import Container, Image, Project
+    from cotai_tasks.facts import Container, Image, Project, Usage
 
 HELPER = "files"
 """The service of production's Compose files that puts files into volumes; it runs only when it is called."""
@@ -123,7 +122,7 @@ class Engine:
             return {}
         lines = self._quiet("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}", *ids).splitlines()
         told = [json.loads(line) for line in lines]
-        return {one["ID"]: Usage(float(one["CPUPerc"].rstrip("%") or 0), read_size(one["MemUsage"])) for one in told}
+        return {one["ID"]: read_usage(one) for one in told}
 
     def volumes(self, project: str) -> list[str]:
         """Name the volumes of one Compose project."""

@@ -73,10 +73,14 @@ class Container:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container uses now: CPU in per cent of one core, memory in bytes."""
+    """What a container uses now, CPU in per cent of one core, memory in bytes; and the bytes that it has moved so far."""
 
     cpu: float
     memory: int
+    received: int = 0
+    sent: int = 0
+    read: int = 0
+    written: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,20 @@ def read_size(text: str) -> int:
         return 0
     base = 1024.0 if found[3] else 1000.0
     return round(float(found[1]) * base ** " kMGT".index(found[2].replace("K", "k") or " "))
+
+
+def read_usage(told: Mapping[str, str]) -> Usage:
+    """Read what `docker stats` tells of one container."""
+    received, _, sent = told["NetIO"].partition(" / ")
+    read, _, written = told["BlockIO"].partition(" / ")
+    return Usage(
+        cpu=float(told["CPUPerc"].strip("%-") or 0),  # -- of one that has just gone
+        memory=read_size(told["MemUsage"]),
+        received=read_size(received),
+        sent=read_size(sent),
+        read=read_size(read),
+        written=read_size(written),
+    )
 
 
 def read_image(raw: Mapping[str, Any]) -> Image:
