@@ -133,18 +133,27 @@ class Subject:
             return running.finish().decode(errors="replace")
 
     def probe(
-        self, name: str, spec: object, *, network: str = "", beside: Container | None = None, patience: float = PATIENCE
+        self,
+        name: str,
+        spec: object,
+        *,
+        network: str = "",
+        beside: Container | None = None,
+        alias: str = "",
+        patience: float = PATIENCE,
     ) -> Any:  # noqa: ANN401 - what the probe prints
         """Run `probes/NAME.py` in a container of its own, and give the JSON that it prints.
 
         It finds `spec` as `SPEC`, and uses the standard library alone. It stands on a network of the stack (`edge`),
-        or beside a container: with that one's own view of the network. Nothing of `spec` is in a command line.
+        under the name `alias` where there is one, or beside a container: with that one's own view of the network.
+        Nothing of `spec` is in a command line.
         """
         text = resources.files("cotai_tasks.validate").joinpath(f"probes/{name}.py").read_text(encoding="utf-8")
         program = f"import json\nSPEC = json.loads({json.dumps(spec)!r})\n{text}"
         place = f"container:{beside.id}" if beside else f"{self.project}_{network}" if network else "none"
         labels = ("--label", f"cotai.validate={self.project}")
-        command = ("run", "--rm", "--interactive", *labels, "--network", place, *_LIMITS)
+        named = ("--network-alias", alias) if alias else ()
+        command = ("run", "--rm", "--interactive", *labels, "--network", place, *named, *_LIMITS)
         arguments = (*command, "--entrypoint", "python3", self.image, "-I", "-")
         with self.engine.pipe(*arguments, what=f"the probe {name}", patience=patience) as running:
             running.write(program.encode())

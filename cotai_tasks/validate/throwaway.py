@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 TAG = "validate"
 """Of the images that are built for it: nobody else's are touched."""
 
+RECEIVER = "cotai-validate-receiver"
+RECEIVER_PORT = 9099
+"""Where its alerts go: nobody is there, but for a check that listens."""
+
 STARTS: dict[Environment, tuple[tuple[str, ...], ...]] = {
     "dev": (("build.all",), ("deploy.dev",)),
     "prod": (
@@ -40,7 +44,7 @@ STARTS: dict[Environment, tuple[tuple[str, ...], ...]] = {
 }
 """The tasks that bring a stack up from nothing; the last one starts it."""
 
-_NOBODY = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL", "BACKUP_S3_ENDPOINT", "BACKUP_IDENTITY")
+_NOBODY = ("BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL", "BACKUP_S3_ENDPOINT", "BACKUP_IDENTITY")
 """What would reach people, or their data: a throwaway stack has none of it."""
 
 
@@ -105,6 +109,7 @@ def environment(settings: Settings, *, project: str, folder: Path, environ: Mapp
     if settings.environment == "prod":
         own |= {
             "COTAI_EVALUATION": "true",
+            "ALERT_WEBHOOK_URL": f"http://{RECEIVER}:{RECEIVER_PORT}/",
             "SERVER_NAME": "localhost",
             "PROBE_SUBNET": f"10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28",
         }
