@@ -68,12 +68,13 @@ def judge_targets(targets: Sequence[Mapping[str, Any]]) -> Outcome:
 @check("MON-02", "Every metric named in a rule or on a dashboard exists", "0 missing", Severity.MAJOR)
 def metrics_exist(subject: Subject) -> Outcome:
     """Compare the names in rules and dashboards with those that Prometheus has, or knows from its targets."""
-    groups = _prometheus(subject, "/api/v1/rules")["groups"]
-    queries = [rule["query"] for group in groups for rule in group["rules"]]
-    queries += dashboard_queries(
-        path.read_text() for path in (subject.settings.home / "docker/grafana").rglob("*.json")
-    )
-    known = {*_prometheus(subject, "/api/v1/label/__name__/values"), *_prometheus(subject, "/api/v1/metadata")}
+    asked = ("/api/v1/rules", "/api/v1/label/__name__/values", "/api/v1/metadata")
+    rules, names, metadata = _prometheus(subject, *asked)
+    queries = [rule["query"] for group in rules["groups"] for rule in group["rules"]]
+    folders = ["dashboards", *(["production"] if subject.environment == "prod" else [])]
+    dashboards = [path for one in folders for path in (subject.settings.home / "docker/grafana" / one).rglob("*.json")]
+    queries += dashboard_queries(path.read_text() for path in dashboards)
+    known = {*names, *metadata}
     running = {one.service for one in subject.containers if one.state == "running"}
     return judge_metrics(queries, known, running)
 
