@@ -14,6 +14,7 @@ from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.proxy import PROXY, read_upstreams
 from cotai_tasks.deploy.release import Records, Release, commit, new_id, owner, require_finished
 from cotai_tasks.deploy.rollout import Rollout
+from cotai_tasks.deploy.schema import MIGRATION, require_additive, upcoming
 from cotai_tasks.deploy.start import StartResult, check_host, choose, outcome, tell_unawaited
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.facts import running_services
@@ -42,6 +43,7 @@ def deploy(  # noqa: PLR0913 - a flag each
     without: str = "",
     rebuild: bool = False,
     databases: bool = False,
+    destructive: bool = False,
     watch: float = WATCH,
     drain: float = DRAIN,
     yes: bool = False,
@@ -54,8 +56,9 @@ def deploy(  # noqa: PLR0913 - a flag each
 ) -> StartResult | None:
     """Put what the files say now in the place of what runs; `None` after a dry run.
 
-    All times are in seconds. A database that runs is made anew only with `databases`; what runs is changed only after a
-    question, or with `yes`. Raises what went wrong; the old release then serves as before.
+    All times are in seconds. A database that runs is made anew only with `databases`; a migration takes something away
+    only with `destructive`; what runs is changed only after a question, or with `yes`. Raises what went wrong;
+    the old release then serves as before.
     """
     stack, names = choose(only, without, settings=settings, engine=engine, console=console)
     _tell_unserved_queues(names, settings, console)
@@ -78,6 +81,8 @@ def deploy(  # noqa: PLR0913 - a flag each
             check_host(stack, names, settings=settings, engine=engine, console=console)
         before = engine.containers(stack.project.name)
         decided = decide(stack, names, before, engine, databases=databases)
+        gone = _taken_away(stack, decided, before, settings, engine, console)
+        require_additive(gone, allowed=destructive)
         asked = bool(named(decided, "run", "roll", "replace", "start"))
         if asked:
             _ask(stack, decided, before, console, yes=yes)
@@ -97,6 +102,7 @@ def deploy(  # noqa: PLR0913 - a flag each
                 stack,
                 active,
                 before,
+                taken_away=gone,
                 watch=watch,
                 drain=drain,
                 timeout=timeout,
@@ -124,8 +130,10 @@ def plan(
     stack, names = choose("", "", settings=settings, engine=engine, console=console)
     if rebuild:
         ensure_images(stack, rebuild=True, settings=settings, engine=engine, console=console)
-    decided = decide(stack, names, engine.containers(stack.project.name), engine)
-    show_changes(stack, decided, console, as_json=as_json)
+    before = engine.containers(stack.project.name)
+    decided = decide(stack, names, before, engine)
+    gone = _taken_away(stack, decided, before, settings, engine, console)
+    show_changes(stack, decided, console, gone, as_json=as_json)
     return decided
 
 
@@ -162,15 +170,34 @@ def decide(
     return changes(stack, names, images=images, containers=containers, reread=reread, databases=databases)
 
 
-def show_changes(stack: Stack, decided: Sequence[Change], console: Console, *, as_json: bool = False) -> None:
-    """Print what a deploy would do to each service, why, and who would notice."""
+def show_changes(
+    stack: Stack, decided: Sequence[Change], console: Console, taken_away: Sequence[str] = (), *, as_json: bool = False
+) -> None:
+    """Print what a deploy would do to each service, why, and who would notice; and what its migration takes away."""
     if as_json:
-        console.json({"stack": stack.project.name, "changes": [one.model_dump() for one in decided]})
+        shown = [one.model_dump() for one in decided]
+        console.json({"stack": stack.project.name, "changes": shown, "taken_away": [*taken_away]})
     elif decided:
         rows = [(one.service, one.how, ", ".join(one.reasons), one.noticed) for one in decided]
         console.table(("service", "what", "why", "who notices"), rows, f"{stack.project.name}: what would be done")
     else:
         console.done(f"{stack.project.name}: nothing to do")
+    for one in () if as_json else taken_away:
+        console.warn(f"the migration takes away what the release that serves may use: {one}")
+
+
+def _taken_away(
+    stack: Stack,
+    decided: Sequence[Change],
+    before: Sequence[Container],
+    settings: Settings,
+    engine: Engine,
+    console: Console,
+) -> list[str]:
+    """Give what the migration would take away from a release that serves."""
+    if MIGRATION not in named(decided, "run") or "postgres" not in running_services(before):
+        return []
+    return upcoming(stack, settings.variables.MIGRATE_COMMAND, engine, console)
 
 
 def _release(  # noqa: PLR0913 - a fact each
@@ -178,6 +205,7 @@ def _release(  # noqa: PLR0913 - a fact each
     decided: Sequence[Change],
     before: Sequence[Container],
     *,
+    taken_away: Sequence[str],
     watch: float,
     drain: float,
     timeout: float,
@@ -207,6 +235,7 @@ def _release(  # noqa: PLR0913 - a fact each
         after=stack.places | moved,
         old=old_containers(before, names & stack.rolls.keys()),
         images={name: images[one.image].id for name, one in stack.services.items() if one.image in images},
+        taken_away=tuple(taken_away),
     )
     with announced(planned, settings, console):
         frozen = json.dumps(engine.config(placed(stack, moved))).encode()

@@ -13,6 +13,7 @@ from cotai_tasks.deploy.prod import DRAIN, WATCH, old_containers, show_changes
 from cotai_tasks.deploy.proxy import read_upstreams
 from cotai_tasks.deploy.release import Records, Release, new_id, note, owner, require_finished, unfinished
 from cotai_tasks.deploy.rollout import Rollout
+from cotai_tasks.deploy.schema import require_way_back
 from cotai_tasks.errors import RefusedError, UsageError
 from cotai_tasks.facts import DEFINITION_LABEL, RELEASE_LABEL, SLOT_LABEL
 from cotai_tasks.lock import stack_lock
@@ -71,7 +72,7 @@ def rollback(
     """Go back to the release before, or to the one that is named, as it was written down then; None for a rehearsal.
 
     A deploy that was interrupted is taken back. Databases, secrets and what runs once stay as they are. Raises
-    `UsageError` without such a release, `RefusedError` where one of its images is gone.
+    `UsageError` without such a release, `RefusedError` where one of its images is gone, or what it uses of the schema.
     """
     stack = open_stack(settings, engine)
     if not to and unfinished(stack, engine):
@@ -81,6 +82,7 @@ def rollback(
         require_finished(stack, engine)
         records = Records.read(stack, engine)
         target = _target(records, to)
+        require_way_back(target, records.releases.values())
         then, text = _as_it_was(stack, records, target, engine)
         before = engine.containers(stack.project.name)
         images = {

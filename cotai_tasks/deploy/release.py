@@ -61,6 +61,8 @@ class Release(BaseModel):
     """Ids of the containers that it replaces, by service."""
     images: dict[str, str] = {}
     """Id of each service's image."""
+    taken_away: tuple[str, ...] = ()
+    """Statements of its migration that no release before it can live with."""
     steps: dict[str, float] = {}
     """Seconds that each step took."""
     seen: Seen | None = None
