@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ RULE_FILES = sorted(DOCKER.glob("prometheus/rules*/*.yml"))
 LOG_RULE_FILES = sorted(DOCKER.glob("loki/rules/*/*.yaml"))
 DASHBOARDS = sorted(DOCKER.glob("grafana/**/*.json"))
 FIRING = ROOT / "tests/integration/monitoring/firing.yml"
-
-_WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"}
 
 
 def read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -45,12 +42,3 @@ def panels() -> list[tuple[str, str, str]]:
 def queries() -> list[str]:
     """Give everything that Prometheus is asked, by rules and by dashboards."""
     return [rule["expr"] for rule in rules(RULE_FILES)] + [expr for _, kind, expr in panels() if kind == "prometheus"]
-
-
-def metrics(query: str) -> set[str]:
-    """Give the names of the metrics in a query; rules of our own (with colons) are none."""
-    bare = re.sub(r'"(?:\\.|[^"\\])*"', "", query)
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
-    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
-    names = re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", bare)
-    return {name for name in names if ":" not in name} - _WORDS

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cotai_tasks.validate.groups.monitoring import metric_names as metrics
 from tests.unit.monitoring.queries import (
     DASHBOARDS,
     DOCKER,
@@ -16,7 +17,6 @@ from tests.unit.monitoring.queries import (
     ROOT,
     RULE_FILES,
     alerts,
-    metrics,
     panels,
     queries,
     read,
