@@ -41,8 +41,12 @@ def lint(session: nox.Session) -> None:
     session.run("gixy", "-f", "json", str(nginx_dump(Path(session.create_tmp()))))
     offline = "docker/offline"
     session.run("hadolint", "--config", f"{offline}/.hadolint.yaml", *files(f"{offline}/*/Dockerfile"))
-    session.run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files("docker/compose*.yaml"))
-    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files(".github/workflows/*.yml"))
+    compose, workflows = files("docker/compose*.yaml"), files(".github/workflows/*.yml")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *compose)
+    session.run("compose-lint", "check", "--strict-config", "--quiet", *compose, silent=True)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    session.run("jactionlint", "--strict-exit", *workflows, *files(".github/actions/*/action.yml"))
+    session.run("zizmor", "--offline", "--quiet", "--strict-collection", "--persona", "pedantic", ".github")
 
 
 @nox.session
@@ -160,8 +164,10 @@ def run_tests(session: nox.Session) -> None:
 
 
 def files(pattern: str) -> list[str]:
-    """Name the files that match, as they are seen from the repository's root."""
-    return sorted(str(path.relative_to(HERE)) for path in HERE.glob(pattern))
+    """Name the files that match, as they are seen from the repository's root; a check of no file would pass."""
+    if not (found := sorted(str(path.relative_to(HERE)) for path in HERE.glob(pattern))):
+        raise FileNotFoundError(pattern)
+    return found
 
 
 def shell_files() -> list[str]:
