@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import UsageError, nearest
 from cotai_tasks.stack import split
+from cotai_tasks.validate import groups
 from cotai_tasks.validate.check import CATALOGUE, Effect
 
 if TYPE_CHECKING:
@@ -28,13 +30,13 @@ GROUPS = {
     "MON": "monitoring",
     "BAK": "backups",
 }
-"""Each group by the first half of its checks' ids, and the module of `groups` that has them."""
+"""Each group by the first half of its checks' ids, and its name."""
 
 
 def catalogue() -> list[Check]:
     """Give every check in the order of groups and numbers."""
-    for module in GROUPS.values():
-        import_module(f"cotai_tasks.validate.groups.{module}")
+    for module in iter_modules(groups.__path__):
+        import_module(f"{groups.__name__}.{module.name}")
     order = list(GROUPS)
     return sorted(CATALOGUE.values(), key=lambda one: (order.index(one.group), one.id))
 

@@ -37,6 +37,12 @@ _LIMITS = (
 )
 
 
+def _reading(volume: str) -> tuple[str, ...]:
+    """Give the flags that let a probe read a volume, and nothing else."""
+    mount = f"type=volume,source={volume},target=/volume,readonly,volume-nocopy"
+    return ("--mount", mount, "--user", "0:0", "--cap-add", "DAC_READ_SEARCH")
+
+
 class SkipCheck(Exception):  # noqa: N818 - no error: raised by a check that has nothing to look at, with the reason
     """There is nothing to look at here; the text says why."""
 
@@ -130,7 +136,9 @@ class Subject:
         with self.engine.pipe("exec", "--interactive", container.id, *run, what=what, patience=patience) as running:
             if data:
                 running.write(data)
-            return running.finish().decode(errors="replace")
+                return running.finish().decode(errors="replace")
+            told = b"".join(iter(running.read, b""))  # its input is its leash: it ends last
+            return (told + running.finish()).decode(errors="replace")
 
     def probe(
         self,
@@ -140,20 +148,24 @@ class Subject:
         network: str = "",
         beside: Container | None = None,
         alias: str = "",
+        volume: str = "",
         patience: float = PATIENCE,
     ) -> Any:  # noqa: ANN401 - what the probe prints
         """Run `probes/NAME.py` in a container of its own, and give the JSON that it prints.
 
         It finds `spec` as `SPEC`, and uses the standard library alone. It stands on a network of the stack (`edge`),
-        under the name `alias` where there is one, or beside a container: with that one's own view of the network.
+        under the name `alias` where there is one, or beside a container: with that one's own view of the network
+        and of processes. `volume` is one of the stack's, to be read below /volume, whosesoever its files are.
         Nothing of `spec` is in a command line.
         """
         text = resources.files("cotai_tasks.validate").joinpath(f"probes/{name}.py").read_text(encoding="utf-8")
         program = f"import json\nSPEC = json.loads({json.dumps(spec)!r})\n{text}"
         place = f"container:{beside.id}" if beside else f"{self.project}_{network}" if network else "none"
         labels = ("--label", f"cotai.validate={self.project}")
-        named = ("--network-alias", alias) if alias else ()
-        command = ("run", "--rm", "--interactive", *labels, "--network", place, *named, *_LIMITS)
+        more: tuple[str, ...] = ("--network-alias", alias) if alias else ()
+        more += ("--pid", place) if beside else ()
+        more += _reading(f"{self.project}_{volume}") if volume else ()
+        command = ("run", "--rm", "--interactive", *labels, "--network", place, *_LIMITS, *more)
         arguments = (*command, "--entrypoint", "python3", self.image, "-I", "-")
         with self.engine.pipe(*arguments, what=f"the probe {name}", patience=patience) as running:
             running.write(program.encode())
