@@ -44,6 +44,7 @@ class Engine:
 
     def __init__(self, docker: str = "") -> None:
         self._docker = docker or _find_client()
+        self._info: dict[str, Any] = {}
 
     # -- the engine itself ---------------------------------------------------------------------------------------
 
@@ -58,20 +59,23 @@ class Engine:
         )
 
     def info(self) -> dict[str, Any]:
-        """Give what the engine tells of its host: memory, CPUs, root directory, runtimes."""
-        told: dict[str, Any] = json.loads(self.command("info", "--format", "{{json .}}"))
-        return told
+        """Give what the engine tells of its host: memory, CPUs, root directory, runtimes. It is asked once."""
+        if not self._info:
+            self._info = json.loads(self.command("info", "--format", "{{json .}}"))
+        return self._info
 
     # -- images --------------------------------------------------------------------------------------------------
 
     def images(self, *references: str) -> dict[str, Image]:
         """Give those of the references that exist locally."""
-        known = set(self.command("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines())
-        present = [reference for reference in references if reference in known]
-        if not present:
+        if not references:
             return {}
-        told = json.loads(self.command("image", "inspect", *present))
-        return {reference: read_image(raw) for reference, raw in zip(present, told, strict=True)}
+        argv = [self._docker, "image", "inspect", *references]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, start_new_session=True)
+        if done.returncode and any("no such image" not in line.lower() for line in done.stderr.splitlines()):
+            raise engine_error("docker image", done.stderr)
+        told = {tag: raw for raw in json.loads(done.stdout or "[]") for tag in raw.get("RepoTags") or ()}
+        return {reference: read_image(told[reference]) for reference in references if reference in told}
 
     def pull(self, reference: str) -> Iterator[str]:
         """Pull an image, line by line."""

@@ -89,7 +89,7 @@ def deploy(  # noqa: PLR0913 - a flag each
         _stop_left_out(stack, before, engine, console)
         kept = named(decided, "keep")
         with console.step("putting configuration and secrets where the containers read them"):
-            written = production.fill_volumes(stack, kept, settings=settings, engine=engine)
+            written = production.fill_volumes(stack, kept, before, settings=settings, engine=engine)
         reread = production.outdated(stack, written, before)
         decided = decide(stack, names, before, engine, databases=databases, reread=reread)
         if PROXY in named(decided, "start", "replace"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
@@ -83,8 +84,10 @@ def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
     findings = host_findings(stack, size_plan(settings, host), int(host["MemTotal"]), evaluation=evaluation)
     findings += check_secrets(settings)
     if can_read_volumes(stack, engine):
-        findings += check_certificate(stack, settings=settings, engine=engine)
-        findings += foreign_secrets(stack, settings.secrets_folder, engine)
+        with ThreadPoolExecutor() as pool:  # a helper container each
+            certificate = pool.submit(check_certificate, stack, settings=settings, engine=engine)
+            foreign = pool.submit(foreign_secrets, stack, settings.secrets_folder, engine)
+        findings += certificate.result() + foreign.result()
     return findings
 
 
@@ -104,7 +107,9 @@ def can_read_volumes(stack: Stack, engine: Engine) -> bool:
     return image in engine.images(image)
 
 
-def fill_volumes(stack: Stack, kept: Collection[str], *, settings: Settings, engine: Engine) -> dict[str, float]:
+def fill_volumes(
+    stack: Stack, kept: Collection[str], before: Collection[Container], *, settings: Settings, engine: Engine
+) -> dict[str, float]:
     """Put configuration and secrets where the containers read them; give when each folder changed last.
 
     A PostgreSQL that is `kept` as it runs keeps its settings too: those of another size would not fit its memory.
@@ -120,7 +125,8 @@ def fill_volumes(stack: Stack, kept: Collection[str], *, settings: Settings, eng
             raise PreflightError(f"{stack.project.name}: {fault}", cure=cure)
         folders["config/postgres"][_TUNED] = VolumeFile(tuned)
     folders |= secret_folders(settings, stack.variables)
-    if not read_upstreams(stack, engine):  # what is there belongs to the release that serves
+    # What is there belongs to the release that serves: no container of Nginx was ever made without it.
+    if not any(one.service == PROXY for one in before) and not read_upstreams(stack, engine):
         folders[UPSTREAMS] = {FILE: VolumeFile(upstreams(stack.places))}
     return put_folders(stack, engine, folders).written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -178,18 +179,24 @@ def foreign_volumes(stack: Stack, names: Sequence[str], actual: Mapping[str, Map
 def check_host(stack: Stack, names: Sequence[str], *, settings: Settings, engine: Engine, console: Console) -> None:
     """Raise `PreflightError` with everything that is wrong with this host, or missing on it."""
     ports = {name: stack.services[name].ports for name in names}
-    volumes = engine.volume_labels(engine.volumes(stack.project.name))
-    found = preflight(settings, observe(settings, engine, ports))
+    with ThreadPoolExecutor() as pool:  # all of it is waiting for the engine
+        asked = pool.submit(_check_production, stack, settings, engine)
+        volumes = engine.volume_labels(engine.volumes(stack.project.name))
+        found = preflight(settings, observe(settings, engine, ports))
     for warning in found.warnings:
         console.warn(str(warning))
     folders = [settings.home / "docker", settings.home / "nginx", settings.app_context, settings.llm_context]
     errors = [*found.errors, *foreign_volumes(stack, names, volumes), *closed_files(folders)]
+    errors += asked.result()
     if settings.environment == "prod":
-        errors += production.check(stack, settings=settings, engine=engine)
         for warning in secret_warnings(settings):
             console.warn(str(warning))
     if errors:
         raise PreflightError(f"this host is not ready for {stack.project.name}", findings=errors)
+
+
+def _check_production(stack: Stack, settings: Settings, engine: Engine) -> list[Finding]:
+    return production.check(stack, settings=settings, engine=engine) if settings.environment == "prod" else []
 
 
 def closed_files(folders: Sequence[Path]) -> list[Finding]:

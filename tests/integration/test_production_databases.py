@@ -128,7 +128,7 @@ def servers(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ensure_images(replace(stack, services=needed), rebuild=True, settings=settings, engine=engine, console=console)
     found = Servers(settings, engine, stack)
     try:
-        fill_volumes(stack, [], settings=settings, engine=engine)
+        fill_volumes(stack, [], [], settings=settings, engine=engine)
         with engine.up(stack.project, [*DATABASES, *EXPORTERS]) as start:
             eventually(lambda: start.ended, "the start")
             assert start.error is None
