@@ -72,7 +72,7 @@ class Engine:
             return {}
         argv = [self._docker, "image", "inspect", *references]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, start_new_session=True)
-        if done.returncode and any("no such image" not in line.lower() for line in done.stderr.splitlines()):
+        if any(not _ABSENT.search(line) for line in done.stderr.splitlines()):
             raise engine_error("docker image", done.stderr)
         told = {tag: raw for raw in json.loads(done.stdout or "[]") for tag in raw.get("RepoTags") or ()}
         return {reference: read_image(told[reference]) for reference in references if reference in told}
@@ -323,8 +323,14 @@ def leashed(command: Sequence[str]) -> list[str]:
     return ["sh", "-c", _LEASH, "leashed", *command]
 
 
+_ABSENT = re.compile("no such image|invalid reference format", re.IGNORECASE)
+"""How the engine says of a name that it has no such image, or that none could have it."""
+
 _REPLACEMENT = re.compile(r"[0-9a-f]{12}_")
 """How the name of a container begins that Compose has made, and has not yet put in the place of the old one."""
+
+_NO_IMAGE = re.compile("No such image|invalid reference format")
+"""What the engine says of a reference that means no image here, or nowhere."""
 
 _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-HJKSTf]")
 """Compose clears the line before it prints a log line, terminal or not; colours are left to the application."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cotai_tasks.errors import EngineError
 from cotai_tasks.facts import Project
 
 if TYPE_CHECKING:
@@ -53,3 +54,12 @@ def test_sigterm_leaves_no_secret_and_no_child_behind() -> None:
         inv.wait(timeout=30)
     assert found
     assert not list(written.glob(f"cotai-{inv.pid}-*"))
+
+
+def test_only_images_that_are_there_are_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What means no image here, or nowhere, is left out; an engine that does not answer is an error."""
+    assert engine.images("cotai-test/no-such:1", "no=such", "NO/such:2") == {}
+    assert engine.images() == {}
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    with pytest.raises(EngineError):
+        engine.images("python:3")
