@@ -293,7 +293,7 @@ def read_process(text: str) -> dict[str, Any]:
         "uid": int(told["Uid"].split()[0]),
         "effective": int(told["CapEff"], 16),
         "no_new_privileges": told.get("NoNewPrivs", "0").strip() == "1",
-        "seccomp": told.get("Seccomp", "0").strip() == "2",  # noqa: PLR2004 - the kernel's word for a filter
+        "seccomp": told.get("Seccomp", "0").strip() == "2",
     }
 
 
