@@ -44,7 +44,7 @@ STARTS: dict[Environment, tuple[tuple[str, ...], ...]] = {
 }
 """The tasks that bring a stack up from nothing; the last one starts it."""
 
-_NOBODY = ("BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL", "BACKUP_S3_ENDPOINT", "BACKUP_IDENTITY")
+_NOBODY = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL", "BACKUP_S3_ENDPOINT", "BACKUP_IDENTITY")
 """What would reach people, or their data: a throwaway stack has none of it."""
 
 
