@@ -73,7 +73,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Usage:
-    """What a container uses now, CPU in per cent of one core, memory in bytes; and the bytes that it has moved so far."""
+    """What a container uses now: CPU in per cent of one core, memory in bytes. Then the bytes it has moved so far."""
 
     cpu: float
     memory: int

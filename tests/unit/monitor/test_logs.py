@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.monitor.logs import LEVELS, keep, level_of, show_logs
 from cotai_tasks.errors import UsageError
+from cotai_tasks.monitor.logs import LEVELS, keep, level_of, show_logs
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.deploy.stacks import settings
 

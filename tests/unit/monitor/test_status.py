@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cotai_tasks.monitor.status import ServiceStatus, StackStatus, describe, missing, show_status
 from cotai_tasks.facts import Usage
+from cotai_tasks.monitor.status import ServiceStatus, StackStatus, describe, missing, show_status
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 from tests.unit.deploy.stacks import service, settings
 
