@@ -44,18 +44,20 @@ def flags() -> dict[str, frozenset[str]]:
 
 def cells(job: dict[str, Any]) -> list[dict[str, str]]:
     """Give the values of the matrix for each job that it makes."""
-    matrix = dict(job.get("strategy", {}).get("matrix", {}))
-    more = matrix.pop("include", [])
+    matrix: dict[str, list[str]] = dict(job.get("strategy", {}).get("matrix", {}))
+    more: list[Any] = matrix.pop("include", [])
     return [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())] + more
 
 
 def commands(job: dict[str, Any]) -> Iterator[str]:
     """Give the scripts of a job as they run in each cell of its matrix, with their variables filled in."""
     for step, cell in itertools.product(job["steps"], cells(job)):
-        script = step.get("run", "")
+        script = str(step.get("run", ""))
         for name, value in {**job.get("env", {}), **step.get("env", {})}.items():
-            script = re.sub(rf'\$\{{{name}:\+"\${name}"\}}|\$\{{?{name}\b\}}?', lambda _, value=value: value, script)
-        yield re.sub(r"\$\{\{ matrix\.(\w+) \}\}", lambda found, cell=cell: cell[found[1]], script)
+            script = script.replace(f'${{{name}:+"${name}"}}', str(value)).replace(f"${name}", str(value))
+        for key, value in cell.items():
+            script = script.replace(f"${{{{ matrix.{key} }}}}", value)
+        yield script
 
 
 def faults(text: str) -> list[str]:
