@@ -134,6 +134,36 @@ def test_prometheus_takes_every_query(running: Development) -> None:
     assert "skipped" not in done.stdout
 
 
+def test_one_verdict_on_the_whole_stack(running: Development) -> None:
+    """All parts are looked at, and all is well; the readiness page names each neighbour with its time."""
+    told = eventually(lambda: health(running, code=0), "a stack that is well")
+    signs: list[dict[str, Any]] = told["signs"]
+    assert {one["part"] for one in signs} == {"containers", "databases", "readiness", "pages", "targets", "alerts"}
+    neighbours = {one["what"]: one["figure"] for one in signs if one["part"] == "readiness"}
+    assert {"postgres", "mongodb", "redis", "redis-cache", "llm-service"} < neighbours.keys()
+    assert all(figure > 0 for figure in neighbours.values())
+
+
+def test_who_uses_what(running: Development) -> None:
+    """Every container that runs, the largest first."""
+    told = json.loads(running.inv("monitor.top", "--sort", "memory", "--json").stdout)
+    used = [one["memory"] for one in told["containers"]]
+    assert used == sorted(used, reverse=True)
+    assert len(used) == len(running.live())
+    assert told["cpus"] == os.cpu_count()
+
+
+def test_prometheus_is_asked_through_the_engine(running: Development) -> None:
+    """A moment, a stretch of time, and a query that is wrong."""
+    now = json.loads(running.inv("monitor.metrics", 'up{job="backend"}', "--json").stdout)
+    assert [one["last"] for one in now["series"]] == [1]
+    drawn = running.inv("monitor.metrics", 'up{job="backend"}', "--range", "5m", "--step", "15s")
+    assert "▁" in drawn.stdout, drawn.stderr
+    wrong = running.inv("monitor.metrics", "sum(up")
+    assert wrong.returncode == 2
+    assert "refuses the query at character 7: unclosed left parenthesis" in wrong.stderr
+
+
 def test_logs_are_filtered(running: Development, tender: dict[str, Any]) -> None:
     """A word finds the lines of the services that are asked for, and no others."""
     eventually(lambda: quotation(running, tender["id"]), "the quotation")
@@ -168,6 +198,8 @@ def test_a_stopped_database_is_seen_and_started_again(running: Development) -> N
     assert "postgres" in json.dumps(told)
     assert running.inv("deploy.status").returncode == 6
     assert running.inv("db.status").returncode == 11
+    broken = [(one["part"], one["what"]) for one in health(running, code=6)["signs"] if one["state"] == "broken"]
+    assert {("databases", "postgres"), ("readiness", "postgres")} < set(broken)
     mended = running.inv("deploy.dev")
     assert mended.returncode == 0, mended.stdout + mended.stderr
     eventually(lambda: requests.get(running.url("BACKEND", "/health/ready"), timeout=5).ok, "a ready API")
@@ -250,6 +282,13 @@ def not_ready(stack: Development) -> dict[str, Any] | None:
     answer = requests.get(stack.url("BACKEND", "/health/ready"), timeout=10)
     found: dict[str, Any] = answer.json()
     return found if answer.status_code == 503 else None
+
+
+def health(stack: Development, code: int) -> dict[str, Any]:
+    """Give what `monitor.health --json` tells when it ends with a code; nothing else until then."""
+    done = stack.inv("monitor.health", "--json")
+    told: dict[str, Any] = json.loads(done.stdout) if done.returncode == code else {}
+    return told
 
 
 def mongo_count(stack: Development) -> str:

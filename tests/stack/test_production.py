@@ -50,6 +50,24 @@ def test_the_second_deploy_has_nothing_to_do(deployed: Production) -> None:
     assert deployed.containers("") == before
 
 
+def test_one_verdict_on_the_whole_stack(deployed: Production) -> None:
+    """Each replica is asked, Prometheus below its own path; the certificate has its days, and no backup is told."""
+
+    def looked() -> dict[tuple[str, str], Any]:
+        told = json.loads(deployed.inv("monitor.health", "--json").stdout)
+        found = {(one["part"], one["what"]): one for one in told["signs"]}
+        known = told["ok"] and not any(one["state"] == "unknown" for one in told["signs"])
+        return found if known else {}
+
+    found = eventually(looked, "a stack that is well and known")
+    assert [what for part, what in found if part == "readiness" and "backend" in what] == sorted(
+        deployed.docker("inspect", "--format", "{{.Name}}", one).lstrip("/") for one in deployed.containers("backend")
+    )
+    assert found["pages", "https://nginx:8443/health"]["state"] == "ok"
+    assert found["certificate", "localhost"]["figure"] > 80
+    assert found["backup", "newest backup"]["told"] == "none was ever made"
+
+
 # -- what each container may ---------------------------------------------------------------------------------------
 
 
