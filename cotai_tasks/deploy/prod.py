@@ -14,7 +14,7 @@ from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.proxy import PROXY, read_upstreams
 from cotai_tasks.deploy.release import Records, Release, commit, new_id, owner, require_finished
 from cotai_tasks.deploy.rollout import Rollout
-from cotai_tasks.deploy.schema import MIGRATION, require_additive, upcoming
+from cotai_tasks.deploy.schema import MIGRATION, checkpoint, require_additive, upcoming
 from cotai_tasks.deploy.start import StartResult, check_host, choose, outcome, tell_unawaited
 from cotai_tasks.deploy.wait import wait_until_ready
 from cotai_tasks.facts import running_services
@@ -44,6 +44,7 @@ def deploy(  # noqa: PLR0913 - a flag each
     rebuild: bool = False,
     databases: bool = False,
     destructive: bool = False,
+    backup: bool = True,
     watch: float = WATCH,
     drain: float = DRAIN,
     yes: bool = False,
@@ -57,8 +58,8 @@ def deploy(  # noqa: PLR0913 - a flag each
     """Put what the files say now in the place of what runs; `None` after a dry run.
 
     All times are in seconds. A database that runs is made anew only with `databases`; a migration takes something away
-    only with `destructive`; what runs is changed only after a question, or with `yes`. Raises what went wrong;
-    the old release then serves as before.
+    only with `destructive`, after a `backup`. What runs is changed after a question, or with `yes`. Raises what went
+    wrong; the old release then serves as before.
     """
     stack, names = choose(only, without, settings=settings, engine=engine, console=console)
     _tell_unserved_queues(names, settings, console)
@@ -103,6 +104,7 @@ def deploy(  # noqa: PLR0913 - a flag each
                 active,
                 before,
                 taken_away=gone,
+                kept_in=checkpoint(settings, engine, console) if gone and backup else "",
                 watch=watch,
                 drain=drain,
                 timeout=timeout,
@@ -206,6 +208,7 @@ def _release(  # noqa: PLR0913 - a fact each
     before: Sequence[Container],
     *,
     taken_away: Sequence[str],
+    kept_in: str,
     watch: float,
     drain: float,
     timeout: float,
@@ -236,6 +239,7 @@ def _release(  # noqa: PLR0913 - a fact each
         old=old_containers(before, names & stack.rolls.keys()),
         images={name: images[one.image].id for name, one in stack.services.items() if one.image in images},
         taken_away=tuple(taken_away),
+        backup=kept_in,
     )
     with announced(planned, settings, console):
         frozen = json.dumps(engine.config(placed(stack, moved))).encode()

@@ -63,6 +63,8 @@ class Release(BaseModel):
     """Id of each service's image."""
     taken_away: tuple[str, ...] = ()
     """Statements of its migration that no release before it can live with."""
+    backup: str = ""
+    """Id of the backup that was made before those."""
     steps: dict[str, float] = {}
     """Seconds that each step took."""
     seen: Seen | None = None

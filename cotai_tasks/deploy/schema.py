@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cotai_tasks.backup import Wish, create_backup
 from cotai_tasks.db import revision
 from cotai_tasks.errors import EngineError, RefusedError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cotai_tasks.console import Console
     from cotai_tasks.deploy.release import Release
     from cotai_tasks.engine import Engine
+    from cotai_tasks.settings import Settings
     from cotai_tasks.stack import Stack
 
 MIGRATION = "migrate"
@@ -58,18 +60,25 @@ def require_additive(statements: Collection[str], *, allowed: bool) -> None:
     if statements and not allowed:
         raise RefusedError(
             "the migration takes away what the release that serves may use",
-            cure="Add first, take away a release later. To do it all the same: --allow-destructive; "
-            "no rollback leads behind it.",
+            cure="Add first, take away a release later. To do it all the same, after a backup: "
+            "--allow-destructive; no rollback leads behind it.",
             evidence="\n".join(statements),
         )
+
+
+def checkpoint(settings: Settings, engine: Engine, console: Console) -> str:
+    """Make the backup that leads back behind a destructive migration; give its id."""
+    wish = Wish.of(settings, encrypt=False, plain=False, only="", recipients=(), tag="before-migration")
+    made = create_backup(wish, settings=settings, engine=engine, console=console)
+    return made.manifest.id if made else ""
 
 
 def require_way_back(target: Release, releases: Collection[Release]) -> None:
     """Raise `RefusedError` where a release after the target has taken away what that one uses."""
     for one in releases:
         if one.taken_away and one.id > target.id and one.outcome in {"live", "replaced"}:
+            before = f"of backup {one.backup}" if one.backup else f"of before {one.begun:%Y-%m-%d %H:%M} UTC"
             raise RefusedError(
                 f"release {one.id} took away what release {target.id} uses: {one.taken_away[0]}",
-                cure=f"Only with the data of before {one.begun:%Y-%m-%d %H:%M} UTC: "
-                "inv backup.list shows the backups, inv backup.restore brings one back.",
+                cure=f"Only with the data {before}: inv backup.restore brings it back.",
             )

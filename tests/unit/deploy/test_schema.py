@@ -70,5 +70,9 @@ def test_no_rollback_leads_behind_what_was_taken_away() -> None:
     for fine in (release(3), taker):
         require_way_back(fine, [release(3, outcome="live"), taker, release(1)])
     require_way_back(release(1), [release(2, taken_away=("DROP TABLE tenders",), outcome="failed")])
-    with pytest.raises(RefusedError, match=r"took away what release .*01Z.* DROP TABLE tenders"):
+    with pytest.raises(RefusedError, match=r"took away what release .*01Z.* DROP TABLE tenders") as refused:
         require_way_back(release(1), [release(3, outcome="live"), taker, release(1)])
+    assert "the data of before 2026-01-02 03:04 UTC" in refused.value.cure
+    with pytest.raises(RefusedError) as refused:
+        require_way_back(release(1), [taker.model_copy(update={"backup": "20260102T0304"})])
+    assert "the data of backup 20260102T0304" in refused.value.cure
