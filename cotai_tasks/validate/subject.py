@@ -17,6 +17,7 @@ from cotai_tasks.console import Console
 from cotai_tasks.engine import leashed
 from cotai_tasks.errors import EngineError
 from cotai_tasks.stack import open_stack
+from cotai_tasks.volumes import VolumeFile, pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,6 +175,23 @@ class Subject:
             return json.loads(told)
         except ValueError as error:
             raise EngineError(f"the probe {name} told nothing", evidence=told.decode(errors="replace")) from error
+
+    def program(
+        self, image: str, folder: str, files: Path, command: Sequence[str], *, patience: float = PATIENCE
+    ) -> None:
+        """Run a server's own program on files of ours, which it finds in `folder` of a container of its own.
+
+        They are handed to it through the engine, so that one on another machine does as well. A program that ends
+        badly becomes an `EngineError` with its last words.
+        """
+        found = {str(one.relative_to(files)): one.read_bytes() for one in files.rglob("*") if one.is_file()}
+        packed = pack({".": {name: VolumeFile(content) for name, content in found.items()}})
+        run = ("run", "--rm", "--interactive", "--network", "none", *_LIMITS, "--tmpfs", f"{folder}:uid=65534")
+        script = f'tar -x -f - -C {folder} && "$@" 1>&2'  # what it says is its last words, if it ends badly
+        arguments = (*run, "--entrypoint", "sh", image, "-c", script, "sh", *command)
+        with self.engine.pipe(*arguments, what=" ".join(command[:2]), patience=patience) as running:
+            running.write(packed)
+            running.finish()
 
     @property
     def image(self) -> str:

@@ -141,7 +141,7 @@ def probe(rendered: Path, engine: Engine) -> Iterator[Callable[[str], dict[str, 
     page.mkdir()
     (page / "chain.pem").write_bytes(certificate.chain_pem)
     (page / "key.pem").write_bytes(certificate.key_pem)
-    shutil.copy(FIRING.parent / "page.py", page)
+    shutil.copy(Path(__file__).parent / "monitoring/page.py", page)
     name = f"cotai-test-{uuid.uuid4().hex[:6]}"
     server = (
         "--network=none",

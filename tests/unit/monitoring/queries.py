@@ -13,7 +13,7 @@ DOCKER = ROOT / "docker"
 RULE_FILES = sorted(DOCKER.glob("prometheus/rules*/*.yml"))
 LOG_RULE_FILES = sorted(DOCKER.glob("loki/rules/*/*.yaml"))
 DASHBOARDS = sorted(DOCKER.glob("grafana/**/*.json"))
-FIRING = ROOT / "tests/integration/monitoring/firing.yml"
+FIRING = DOCKER / "prometheus/tests/firing.yml"
 
 
 def read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
