@@ -135,6 +135,12 @@ class StaleError(CotaiError):
     code = 17
 
 
+class FindingsError(CotaiError):
+    """A scan or an audit found what should not stay as it is."""
+
+    code = 18
+
+
 class VerdictError(CotaiError):
     """A stack is not what it claims to be: a blocker or a major check failed."""
 
