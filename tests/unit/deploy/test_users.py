@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cotai_tasks.deploy.proxy import open_requests, upstreams
+from cotai_tasks.deploy.proxy import open_requests, read_upstreams, upstreams
 from cotai_tasks.deploy.users import Seen, read_log, worse
+from cotai_tasks.errors import EngineError
 from cotai_tasks.places import Place
 from cotai_tasks.testing import FakeEngine
 from tests.unit.deploy.stacks import stack
@@ -62,3 +63,13 @@ def test_nginx_is_told_of_slots() -> None:
         "    default llm-service;",
         "}",
     ]
+
+
+def test_nginx_is_asked_first_what_it_was_told() -> None:
+    """Where it does not run the volume is looked into, which takes longer; and both may have nothing yet."""
+    kept = {"proxy/upstreams": {"upstreams.conf": b"kept"}}
+    asked = FakeEngine(answers={"execute nginx cat": ["told"]}, folders=kept)
+    assert read_upstreams(stack(), asked) == b"told"
+    stopped = FakeEngine(errors={"execute nginx": EngineError("it does not run")}, folders=kept)
+    assert read_upstreams(stack(), stopped) == b"kept"
+    assert read_upstreams(stack(), FakeEngine()) == b""
