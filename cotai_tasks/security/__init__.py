@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cotai_tasks.security.benchmark import Point, audit
     from cotai_tasks.security.certs import install_self_signed
     from cotai_tasks.security.preflight import check_certificate
-    from cotai_tasks.security.scanning.flaws import Flaw, Report, Severity, Skipped
+    from cotai_tasks.security.scanning.flaws import Flaw, Part, Report, Severity, Skipped
     from cotai_tasks.security.scanning.sbom import Bill, sbom
     from cotai_tasks.security.scanning.scan import scan
     from cotai_tasks.security.scanning.tls import Grade, grade_tls
@@ -24,6 +24,7 @@ __all__ = [
     "Flaw",
     "Grade",
     "MissingToolError",
+    "Part",
     "Point",
     "Report",
     "Severity",
@@ -46,7 +47,7 @@ _HOMES = {
     "check_certificate": "preflight",
     "install_self_signed": "certs",
     **dict.fromkeys(("Point", "audit"), "benchmark"),
-    **dict.fromkeys(("Flaw", "Report", "Severity", "Skipped"), "scanning.flaws"),
+    **dict.fromkeys(("Flaw", "Part", "Report", "Severity", "Skipped"), "scanning.flaws"),
     **dict.fromkeys(("Bill", "sbom"), "scanning.sbom"),
     **dict.fromkeys(("Grade", "grade_tls"), "scanning.tls"),
     **dict.fromkeys(("MissingToolError", "Tool", "tool"), "scanning.tools"),
