@@ -186,7 +186,8 @@ class Subject:
         """
         found = {str(one.relative_to(files)): one.read_bytes() for one in files.rglob("*") if one.is_file()}
         packed = pack({".": {name: VolumeFile(content) for name, content in found.items()}})
-        run = ("run", "--rm", "--interactive", "--network", "none", *_LIMITS, "--tmpfs", f"{folder}:uid=65534")
+        rooms = ("--tmpfs", f"{folder}:uid=65534", "--tmpfs", "/tmp", "--memory", "1g")  # noqa: S108
+        run = ("run", "--rm", "--interactive", "--network", "none", *_LIMITS, *rooms)
         script = f'tar -x -f - -C {folder} && "$@" 1>&2'  # what it says is its last words, if it ends badly
         arguments = (*run, "--entrypoint", "sh", image, "-c", script, "sh", *command)
         with self.engine.pipe(*arguments, what=" ".join(command[:2]), patience=patience) as running:

@@ -62,15 +62,18 @@ def backup_is_made(subject: Subject) -> Outcome:
     """Make one for a key of its own, and read every stream down to what was dumped."""
     made = _made(subject)
     manifest = made.created.manifest
-    backup.verify_backup(
-        manifest.id,
-        level="decrypt",
-        identity=str(made.identity),
-        store=str(made.store),
-        settings=subject.settings,
-        engine=subject.engine,
-        console=subject.quiet,
-    )
+    try:
+        backup.verify_backup(
+            manifest.id,
+            level="decrypt",
+            identity=str(made.identity),
+            store=str(made.store),
+            settings=subject.settings,
+            engine=subject.engine,
+            console=subject.quiet,
+        )
+    except IntegrityError as error:
+        return failed(str(error), *map(str, error.findings), cure="The disk under the store, or what wrote to it.")
     parts = ", ".join(manifest.components)
     return passed(f"{parts}: {size(manifest.stored_bytes)} in {duration(made.created.seconds)}")
 
@@ -84,7 +87,10 @@ def backup_is_made(subject: Subject) -> Outcome:
 )
 def backup_restores(subject: Subject) -> Outcome:
     """Load it into servers that nobody uses, and compare every table, collection and file."""
-    outcome = _drilled(subject)
+    try:
+        outcome = _drilled(subject)
+    except IntegrityError as error:
+        return failed(str(error), *map(str, error.findings), cure="Do not rely on these backups: inv backup.drill.")
     faults = [str(one) for one in outcome.differences]
     told = "; ".join(f"{one.component}: {one.compared}" for one in outcome.parts)
     return judged(faults, told or "nothing was restored", cure="Do not rely on these backups: inv backup.drill.")

@@ -188,7 +188,7 @@ def only_the_way_in_is_published(subject: Subject) -> Outcome:
 
 
 def judge_published(published: Mapping[str, Sequence[str]], ways_in: Collection[int]) -> Outcome:
-    """Judge published addresses (`0.0.0.0:443`) by container; the ports `ways_in` alone may be open to all, and must."""
+    """Judge published addresses (`0.0.0.0:443`) by container; `ways_in` are the ports that all may and must reach."""
     found = [(name, *address.rsplit(":", 1)) for name, addresses in published.items() for address in addresses]
     faults = [
         f"{name}: {host or 'every address'}:{port} is open to others"

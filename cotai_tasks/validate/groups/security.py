@@ -243,10 +243,11 @@ def logs_hold_no_secret(subject: Subject) -> Outcome:
     wanted = re.compile("|".join(map(re.escape, secrets.values())) or "$^")
     places: dict[str, str] = {}
     lines = 0
-    for line in subject.engine.logs(subject.stack.project, []):
-        lines += 1
-        if found := wanted.search(line):
-            places[line.partition("|")[0].strip()] = found[0]
+    for one in subject.containers:
+        for line in subject.engine.stream("container", "logs", one.id):
+            lines += 1
+            if found := wanted.search(line):
+                places[one.name] = found[0]
     if not lines:
         raise SkipCheck("there is no log to look at")
     return judge_logs(places, secrets, lines)
@@ -298,11 +299,11 @@ def read_process(text: str) -> dict[str, Any]:
 
 
 def _own_images(subject: Subject) -> list[str]:
-    """Give the images that are built from our Dockerfile and that the stack uses."""
+    """Give the images that are built from our Dockerfile, that the stack uses, and that are there."""
     prefix = f"{subject.settings.variables.COTAI_REPOSITORY}/"
-    found = sorted({one.image for one in subject.stack.services.values() if one.image.startswith(prefix)})
-    if not found:
-        raise SkipCheck("no image of our own is used")
+    names = sorted({one.image for one in subject.stack.services.values() if one.image.startswith(prefix)})
+    if not (found := sorted(subject.engine.images(*names))):
+        raise SkipCheck("there is no image of our own")
     return found
 
 
