@@ -42,8 +42,8 @@ def judge_pins(images: Mapping[str, str], own: str) -> Outcome:
 
 def is_pinned(image: str) -> bool:
     """Tell whether an image's name means the same image tomorrow: a digest, or the tag of a version."""
-    if re.search(r"@sha256:[0-9a-f]{64}$", image):
-        return True
+    if "@" in image:
+        return bool(re.search(r"@sha256:[0-9a-f]{64}$", image))
     tag = image.rpartition("/")[2].partition(":")[2]
     return bool(tag) and tag not in _FLOATING
 
