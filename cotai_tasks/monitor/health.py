@@ -33,6 +33,9 @@ _COLOURS: dict[State, str] = {"ok": "green", "unknown": "yellow", "warning": "ye
 _PATIENCE = 5
 """Seconds that Prometheus has for its answer; a healthy one takes a few milliseconds."""
 
+_NAMED = 6
+"""So many broken things are named in the last line; the table has them all."""
+
 
 @dataclass(frozen=True)
 class Health:
@@ -92,10 +95,10 @@ def show_health(health: Health, *, as_json: bool, console: Console) -> None:
         console.table(("part", "what", "state", "", "takes", "what to do"), [_row(one) for one in health.signs])
     broken, doubtful = health.having("broken"), [*health.having("warning"), *health.having("unknown")]
     if broken:
-        names = ", ".join(dict.fromkeys(f"{one.what} ({one.told})" for one in broken))
-        raise UnhealthyError(
-            f"{health.stack} is broken: {names}", cure=next((one.cure for one in broken if one.cure), "")
-        )
+        names = list(dict.fromkeys(one.what for one in broken))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        fault = f"{health.stack} is broken: {', '.join(names[:_NAMED])}{more}"
+        raise UnhealthyError(fault, cure=next((one.cure for one in broken if one.cure), ""))
     console.done(f"{health.stack} works: {len(health.signs)} signs, {len(doubtful)} doubtful")
 
 

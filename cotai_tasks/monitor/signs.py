@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "unknown", "warning", "broken"]
 _ORDER: tuple[State, ...] = ("ok", "unknown", "warning", "broken")
-_WIDEST = 100
+_WIDEST = 60
 """Characters of somebody else's words that are shown."""
 _PAGE = "docs/monitoring.md"
 
@@ -66,18 +66,20 @@ def named(samples: Iterable[Series], name: str) -> list[Series]:
 
 def of_containers(services: Sequence[ServiceStatus], said: Mapping[str, str]) -> list[Sign]:
     """Judge the containers; `said` is the last word of each container's health check, by its name."""
-    well = [one for one in services if one.ok]
+    there = [one for one in services if one.state != MISSING]
+    found = [_in_trouble(one, said.get(one.container, "")) for one in there if not one.ok]
+    if missing := [one.service for one in services if one.state == MISSING]:
+        told = f"{', '.join(missing)}: left out, or removed"
+        found.append(
+            Sign("containers", "missing", "warning", told, len(missing), "services", "inv deploy.status says more.")
+        )
+    well = [one for one in there if one.ok]
     done = sum(one.state == "done" for one in well)
     told = f"{len(well) - done} well" + (f", {done} done" if done else "")
-    return [
-        *(_in_trouble(one, said.get(one.container, "")) for one in services if not one.ok),
-        Sign("containers", "all" if len(well) == len(services) else "the others", "ok", told, len(well), "containers"),
-    ]
+    return [*found, Sign("containers", "the others" if found else "all", "ok", told, len(well), "containers")]
 
 
 def _in_trouble(one: ServiceStatus, said: str) -> Sign:
-    if one.state == MISSING:
-        return Sign("containers", one.service, "warning", "without a container", cure="inv deploy.status says more.")
     soon = one.state in {"starting", "created"}
     word = (said.splitlines() or [""])[-1][:_WIDEST] if one.state in {"starting", "unhealthy"} else ""
     told = (f"exited {one.exit_code}" if one.state == "exited" else one.state) + (f": {word}" if word else "")
@@ -179,11 +181,11 @@ def _firing(one: Series, since: Series | None) -> Sign:
     name, severity = one.labels["alertname"], one.labels.get("severity", "")
     age = one.points[-1][0] - since.last if since else None
     about = [
-        f"{key} {value}"
+        value
         for key, value in sorted(one.labels.items())
         if key not in {"__name__", "alertname", "alertstate", "severity"}
     ]
-    told = ", ".join([severity, *about] + ([f"for {duration(age)}"] if age is not None else []))
+    told = severity + (f" for {duration(age)}" if age is not None else "") + (f": {', '.join(about)}" if about else "")
     state: State = "broken" if severity == "critical" else "warning"
     return Sign("alerts", name, state, told, age, "s" if since else "", f"{_PAGE}#{name.lower()}")
 

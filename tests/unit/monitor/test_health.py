@@ -107,7 +107,7 @@ BROKEN = Health(
 def test_what_is_broken_is_exit_code_6() -> None:
     """The table shows all of it; the error names what is broken, and the first cure."""
     console = RecordingConsole()
-    with pytest.raises(UnhealthyError, match=r"^cotai-dev is broken: \[db\] \(unhealthy\)$") as caught:
+    with pytest.raises(UnhealthyError, match=r"^cotai-dev is broken: \[db\]$") as caught:
         show_health(BROKEN, as_json=False, console=console)
     assert (caught.value.code, caught.value.cure) == (6, "inv monitor.logs --svc db")
     assert [" ".join(line.split()) for line in console.text().splitlines()] == [
@@ -116,6 +116,13 @@ def test_what_is_broken_is_exit_code_6() -> None:
         "databases [db] broken unhealthy inv monitor.logs --svc db",
         "readiness db warning slow 1,234 ms",
     ]
+
+
+def test_the_last_line_stays_short() -> None:
+    """Each broken thing is named once, and six of them at most: the table has them all."""
+    broken = [Sign("containers", name, "broken", "exited 1") for name in "aabcdefgh"]
+    with pytest.raises(UnhealthyError, match=r"^cotai-dev is broken: a, b, c, d, e, f and 2 more$"):
+        show_health(Health("cotai-dev", tuple(broken)), as_json=False, console=RecordingConsole())
 
 
 def test_what_is_doubtful_is_said() -> None:

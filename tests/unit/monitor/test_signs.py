@@ -48,13 +48,17 @@ def test_containers_that_are_well_are_one_sign() -> None:
         status("worker", "exited", exit_code=3),
         status("beat", "starting"),
         absent("flower"),
+        absent("s3"),
     ]
     said = {"db-1": "some lines\nno such role " + "x" * 200, "worker-1": "was well once"}
     assert signs.of_containers([*well, *sick], said) == [
-        Sign("containers", "db-1", "broken", "unhealthy: no such role " + "x" * 87, cure="inv monitor.logs --svc db"),
+        Sign("containers", "db-1", "broken", "unhealthy: no such role " + "x" * 47, cure="inv monitor.logs --svc db"),
         Sign("containers", "worker-1", "broken", "exited 3", cure="inv monitor.logs --svc worker"),
         Sign("containers", "beat-1", "warning", "starting", cure="inv monitor.logs --svc beat"),
-        Sign("containers", "flower", "warning", "without a container", cure="inv deploy.status says more."),
+        Sign(
+            *("containers", "missing", "warning", "flower, s3: left out, or removed"),
+            *(2, "services", "inv deploy.status says more."),
+        ),
         Sign("containers", "the others", "ok", "1 well, 1 done", 2, "containers"),
     ]
 
@@ -157,7 +161,7 @@ def test_alerts_are_as_grave_as_they_say() -> None:
     page = "docs/monitoring.md#"
     assert signs.of_alerts(samples) == [
         Sign("alerts", "HostCpuHigh", "warning", "warning", None, "", f"{page}hostcpuhigh"),
-        Sign("alerts", "TargetDown", "broken", "critical, job b, for 1 min 30 s", 90, "s", f"{page}targetdown"),
+        Sign("alerts", "TargetDown", "broken", "critical for 1 min 30 s: b", 90, "s", f"{page}targetdown"),
         Sign("alerts", "rules", "ok", "2 alerts firing; about to: DiskAlmostFull", 2, "alerts"),
     ]
     assert signs.of_alerts([WATCHDOG]) == [Sign("alerts", "rules", "ok", "none fires", 0, "alerts")]
@@ -189,6 +193,7 @@ def test_backups_have_an_age() -> None:
         sample("cotai_backup_size_bytes", 5_000_000),
     ]
     assert signs.of_backups(samples) == [Sign("backup", "newest backup", "ok", "2 h old, 5 MB", 7200, "s")]
+    assert signs.of_backups([*samples, alert("BackupTooOld", "critical", "pending")])[0].state == "ok"
     assert signs.of_backups([*samples, alert("BackupTooOld", "critical"), alert("BackupFailed", "warning")]) == [
         Sign("backup", "newest backup", "broken", "2 h old, 5 MB", 7200, "s", "inv backup.list")
     ]
