@@ -1,0 +1,1 @@
+"""What a run of validation leaves for people and machines."""
