@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cotai_tasks.settings import load_settings
+from cotai_tasks.validate.catalogue import catalogue
 from cotai_tasks.validate.subject import Subject
 from tests.integration.alone import eventually, free_port, new_project
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.engine import Engine
     from cotai_tasks.settings import Settings
+    from cotai_tasks.validate.check import Outcome
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,6 +31,8 @@ kept = [socket.create_server(("", int(port)), backlog=128) for port in sys.argv[
 time.sleep(600)
 """
 """Holds its ports open until somebody removes it."""
+
+LIMITS = ("--memory", "64m", "--cpus", "0.5", "--pids-limit", "50")
 
 
 @dataclass
@@ -56,13 +60,21 @@ class Little:
         label = f"com.docker.compose.project={self.project}"
         self.engine.command("network", "create", "--label", label, *flags, f"{self.project}_{name}")
 
-    def start(self, service: str, *ports: int, networks: tuple[str, ...] = (), flags: tuple[str, ...] = ()) -> str:
-        """Start a container that listens on some ports, on some of the networks."""
+    def start(
+        self,
+        service: str,
+        *ports: int,
+        networks: tuple[str, ...] = (),
+        flags: tuple[str, ...] = (),
+        limits: tuple[str, ...] = LIMITS,
+        program: str = LISTENS,
+    ) -> str:
+        """Start a container that listens on some ports, on some of the networks; or another program of Python's."""
         project = f"com.docker.compose.project={self.project}"
         place = ("--network-alias", service, "--network", f"{self.project}_{networks[0]}") if networks else ()
         named = ("--label", project, "--label", f"com.docker.compose.service={service}", *flags)
-        program = ("--entrypoint", "python3", self.image, "-c", LISTENS, *map(str, ports))
-        command = ("run", "--detach", "--init", "--pull", "never", *place, *named, *program)
+        runs = ("--entrypoint", "python3", self.image, "-c", program, *map(str, ports))
+        command = ("run", "--detach", "--init", "--pull", "never", *limits, *place, *named, *runs)
         self.made[service] = self.engine.command(*command).strip()
         for other in networks[1:]:
             self.join(service, other)
@@ -118,6 +130,11 @@ def little_stack(engine: Engine, folder: Path) -> Iterator[Little]:
         yield little
     finally:
         little.clear()
+
+
+def tried(little: Little, name: str) -> Outcome:
+    """Try one check on the stack as it is now."""
+    return next(one for one in catalogue() if one.id == name).run(little.subject)
 
 
 def _listens(little: Little) -> bool:

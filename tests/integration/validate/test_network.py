@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.validate.catalogue import catalogue
 from cotai_tasks.validate.check import State
-from tests.integration.validate.little import little_stack
+from tests.integration.validate.little import little_stack, tried
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cotai_tasks.engine import Engine
-    from cotai_tasks.validate.check import Outcome
     from tests.integration.validate.little import Little
 
 pytestmark = pytest.mark.integration
@@ -33,11 +31,6 @@ def little(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Give the little stack as it should be; each test mends what it breaks."""
     with little_stack(engine, tmp_path_factory.mktemp("little")) as little:
         yield little
-
-
-def tried(little: Little, name: str) -> Outcome:
-    """Try one check on the stack as it is now."""
-    return next(one for one in catalogue() if one.id == name).run(little.subject)
 
 
 def gateway(little: Little) -> str:
