@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.console import count, duration
+from cotai_tasks.console import count, duration, size
 from cotai_tasks.errors import UnhealthyError, UsageError, VerdictError, nearest
 from cotai_tasks.facts import running_services
 from cotai_tasks.validate.catalogue import catalogue, select
@@ -91,6 +91,7 @@ def validate(
         seconds=time.monotonic() - begun,
         previous=previous(folder),
         secrets=_secrets(settings.variables.plain()),
+        host=_host(engine.info()),
     )
     files = write_reports(made, folder)
     if wish.as_json:
@@ -155,6 +156,17 @@ def _shown(total: int, console: Console) -> Iterator[tuple[Any, Any]]:
                 console.say(f"  {line} ({duration(result.seconds)})")
 
         yield told, ended
+
+
+def _host(told: Mapping[str, Any]) -> dict[str, object]:
+    """Say on what it was measured."""
+    return {
+        "processors": told["NCPU"],
+        "memory": size(told["MemTotal"]),
+        "engine": told["ServerVersion"],
+        "system": told["OperatingSystem"],
+        "kernel": told["KernelVersion"],
+    }
 
 
 def _secrets(plain: Mapping[str, str]) -> list[str]:
