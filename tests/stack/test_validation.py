@@ -43,7 +43,7 @@ def state(document: dict[str, Any], identity: str) -> str:
 
 
 def test_development_is_what_it_claims_to_be(running: Development, tmp_path: Path) -> None:
-    """Every check that reads or writes: none fails, none comes to no end; each skip has its reason, each report is there."""
+    """Every check that reads or writes: none fails, each skip has its reason, each report is there."""
     document = validate(running, tmp_path, "--allow-writes")
     assert faults(document) == {}
     assert [one["id"] for one in document["checks"] if one["state"] == "skip" and not one["figure"]] == []
