@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import count
 from cotai_tasks.errors import EngineError
-from cotai_tasks.facts import PROJECT_LABEL, started_at
+from cotai_tasks.facts import started_at
+from cotai_tasks.validate.celery import with_tasks
 from cotai_tasks.validate.check import Effect, Severity, SkipCheck, check, failed, judged, passed
 
 if TYPE_CHECKING:
@@ -27,15 +27,14 @@ FIRST_START, NEXT_START = 90.0, 30.0
 """Seconds until all is healthy: with volumes to be filled, and with those of last time."""
 QUIET = 60.0
 """Seconds without a restart."""
-SICK = 30.0
-"""Seconds until what hangs is unhealthy."""
 TICK = 5.0
 """Seconds: the longest that the scheduler sleeps (docker/runtime/bin/beat)."""
 SKEW = 1.0
+TRIP = 2.0
+"""Seconds for a task there and back."""
 
 _SIDE_BY_SIDE = 4
-_PATIENCE = 120.0
-"""Seconds for a stack to recover."""
+_TRIPS = 10
 _HEARTBEAT = "/tmp/celery-beat.heartbeat"  # noqa: S108 - a file of that container
 _SIGNS = "date +%s.%N; cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null; true"
 
@@ -51,7 +50,7 @@ def everything_is_healthy(subject: Subject) -> Outcome:
 
 def judge_health(containers: Sequence[Container], seconds: float | None, *, warm: bool) -> Outcome:
     """Judge containers that should run, and the seconds that the start took; None where somebody else started them."""
-    faults = [f"{one.name}: {_state(one)}" for one in containers if one.state != "running" or one.health not in _FINE]
+    faults = [f"{one.name}: {_state(one)}" for one in containers if one.state != "running" or one.health not in FINE]
     well = len(containers) - len(faults)
     limit = NEXT_START if warm else FIRST_START
     if seconds is not None and seconds >= limit:
@@ -62,7 +61,7 @@ def judge_health(containers: Sequence[Container], seconds: float | None, *, warm
     return judged(faults, figure, cure="inv monitor.health says why.", seconds=seconds)
 
 
-_FINE = {"healthy", ""}
+FINE = {"healthy", ""}
 """Without a health check, to run is all that can be asked."""
 
 
@@ -75,7 +74,7 @@ def _state(one: Container) -> str:
 def nothing_restarts(subject: Subject) -> Outcome:
     """Look back as far as everything has run, and wait for the rest of the minute."""
     before = subject.engine.containers(subject.project)
-    now = _engine_time(subject)
+    now = engine_time(subject)
     youngest = min((now - started_at(one) for one in before if one.state == "running"), default=0.0)
     if youngest < QUIET:
         time.sleep(min(QUIET, QUIET - youngest))
@@ -124,81 +123,6 @@ def judge_one_shots(containers: Sequence[Container], services: Mapping[str, Serv
     return judged(faults, told, cure="inv deploy.logs --services NAME, then deploy again.")
 
 
-@check(
-    "HLT-04",
-    "Every health check sees that its service hangs",
-    "unhealthy ≤ 30 s",
-    Severity.MAJOR,
-    profile="full",
-    effect=Effect.DISRUPTS,
-    patience=400,
-)
-def health_checks_can_fail(subject: Subject) -> Outcome:
-    """Let every process of all services stand still at once, see each become unhealthy, and let them go on."""
-    asked = [one for one in subject.containers if one.state == "running" and one.health]
-    began = time.monotonic()
-    seen: dict[str, float] = {}
-    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
-        try:
-            froze = dict(pool.map(lambda one: (one.id, _freeze(subject, one, began)), asked))
-            while len(seen) < len(asked) and time.monotonic() - began < 1.5 * SICK:
-                now = time.monotonic() - began
-                seen |= {one: now - froze[one] for one in _unhealthy(subject) if one in froze and one not in seen}
-                time.sleep(0.5)
-        finally:
-            list(pool.map(lambda one: _thaw(subject, one), asked))
-            wait_until_healthy(subject)
-    return judge_sickness({one.name: seen.get(one.id) for one in asked})
-
-
-def judge_sickness(seconds: Mapping[str, float | None]) -> Outcome:
-    """Judge after how many seconds each container that hung was unhealthy; None is never."""
-    faults = [
-        f"{name}: {'still healthy' if told is None else f'unhealthy after {told:.0f} s'}"
-        for name, told in seconds.items()
-        if told is None or told > SICK
-    ]
-    if not seconds:
-        raise SkipCheck("no service of this stack has a health check")
-    longest = max((told for told in seconds.values() if told is not None), default=0.0)
-    figure = f"{len(seconds) - len(faults)} of {len(seconds)} in time, the last after {longest:.0f} s"
-    cure = "A health check must ask the service itself, with a time limit: docker/compose.yaml."
-    return judged(faults, figure, cure=cure, seconds=dict(seconds))
-
-
-def _freeze(subject: Subject, one: Container, began: float) -> float:
-    """Let every process of a container stand still. Only the engine can stop the first, only the inside the others."""
-    with suppress(EngineError):  # no shell, so most likely no second process
-        subject.engine.command("exec", one.id, "sh", "-c", "kill -STOP -1")
-    subject.engine.command("kill", "--signal", "STOP", one.id)
-    return time.monotonic() - began
-
-
-def _thaw(subject: Subject, one: Container) -> None:
-    """Let it go on, and start it anew: a signal through the engine switches its restart policy off until then."""
-    subject.engine.command("kill", "--signal", "CONT", one.id)
-    with suppress(EngineError):
-        subject.engine.command("exec", one.id, "sh", "-c", "kill -CONT -1")
-    subject.engine.command("restart", one.id)
-
-
-def _unhealthy(subject: Subject) -> list[str]:
-    only = ("--filter", f"label={PROJECT_LABEL}={subject.project}", "--filter", "health=unhealthy")
-    return subject.engine.command("container", "ls", "--quiet", "--no-trunc", *only).split()
-
-
-def wait_until_healthy(subject: Subject) -> None:
-    """Wait until everything that was broken is well again; `EngineError` where it never is."""
-    end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        seen = [one for one in subject.engine.glance(subject.project) if one.state == "running"]
-        if all(one.health in _FINE for one in seen):
-            return
-        time.sleep(1)
-    names = ", ".join(one.name for one in seen if one.health not in _FINE)
-    raise EngineError(f"not healthy again after {_PATIENCE:.0f} s: {names}")
-
-
 @check("HLT-05", "The kernel has killed nothing for want of memory", "0", Severity.BLOCKER)
 def nothing_was_killed(subject: Subject) -> Outcome:
     """Read the engine's word for each container, and the kernel's count in it."""
@@ -217,6 +141,39 @@ def judge_kills(told: Mapping[str, tuple[bool, int | None]]) -> Outcome:
         faults.append("no container was looked at")
     figure = f"{len(faults)} of {count(len(told), 'container')}"
     return judged(faults, figure, cure="More mem_limit or a larger COTAI_SIZE for it; inv monitor.top shows its use.")
+
+
+@check(
+    "HLT-06",
+    "A task goes to a worker and its result comes back",
+    "< 2 s",
+    Severity.BLOCKER,
+    effect=Effect.WRITES,
+    alone=True,
+    patience=120,
+)
+def tasks_go_there_and_back(subject: Subject) -> Outcome:
+    """Send tasks of Celery's own through the application's broker, and wait for each result."""
+    worker = subject.running("celery-worker")[0]
+    told = with_tasks(subject, worker, {"do": "trips", "number": _TRIPS, "seconds": 4 * TRIP})
+    return judge_trips(told["seconds"])
+
+
+def judge_trips(seconds: Sequence[float | None]) -> Outcome:
+    """Judge the seconds of each round trip; None never came back."""
+    faults = [
+        "one task never came back" if told is None else f"one task took {told:.1f} s"
+        for told in seconds
+        if told is None or told >= TRIP
+    ]
+    if not seconds:
+        faults.append("no task was sent")
+    known = sorted(told for told in seconds if told is not None)
+    median = (
+        f"median {known[len(known) // 2] * 1000:.0f} ms, slowest {known[-1] * 1000:.0f} ms" if known else "no answer"
+    )
+    cure = "inv deploy.logs --services celery-worker; CELERY_QUEUES must name the default queue."
+    return judged(faults, f"{median} of {len(seconds)}", cure=cure, seconds=list(seconds))
 
 
 @check("HLT-07", "The scheduler ticks", f"last tick < {2 * TICK:.0f} s ago", Severity.MAJOR)
@@ -241,7 +198,7 @@ def judge_tick(age: float) -> Outcome:
 def clocks_agree(subject: Subject) -> Outcome:
     """Compare the clock of each container, and the engine's, with this machine's."""
     asked = time.time()
-    engine = _engine_time(subject)
+    engine = engine_time(subject)
     clocks = {"the engine": (asked, engine, time.time())}
     return judge_clocks(clocks | {one.container.name: one.clock for one in _signs(subject) if one.clock})
 
@@ -295,7 +252,7 @@ def read_signs(text: str) -> tuple[float | None, int | None]:
     return clock, None if kills is None else int(kills)
 
 
-def _engine_time(subject: Subject) -> float:
+def engine_time(subject: Subject) -> float:
     """Ask the engine for its time, in seconds since 1970."""
     told = subject.engine.command("info", "--format", "{{.SystemTime}}").strip()
     return read_time(told)

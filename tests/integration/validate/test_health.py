@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cotai_tasks.validate.check import State
-from cotai_tasks.validate.groups import health
+from cotai_tasks.validate.groups import disruption, health
 from cotai_tasks.validate.groups.resources import judge_peaks, judge_throttling
 from cotai_tasks.validate.strain import watch
 from tests.integration.alone import eventually
@@ -106,7 +106,7 @@ def test_a_container_at_its_limits(little: Little) -> None:
 
 def test_a_health_check_that_cannot_fail(little: Little, monkeypatch: pytest.MonkeyPatch) -> None:
     """HLT-04: everything stands still; what asks its service sees it, what asks nothing does not; then all goes on."""
-    monkeypatch.setattr(health, "SICK", 12.0)
+    monkeypatch.setattr(disruption, "SICK", 12.0)
     asks = little.start("redis-cache", flags=("--health-cmd", ASKS, *OFTEN), program=ANSWERS)
     try:
         eventually(lambda: health.everything_is_healthy(little.subject).state == State.PASS, "health")

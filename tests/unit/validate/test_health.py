@@ -10,14 +10,15 @@ import pytest
 from cotai_tasks.stack import Service
 from cotai_tasks.testing import container
 from cotai_tasks.validate.check import SkipCheck, State
+from cotai_tasks.validate.groups.disruption import judge_sickness, judge_tasks
 from cotai_tasks.validate.groups.health import (
     judge_clocks,
     judge_health,
     judge_kills,
     judge_one_shots,
     judge_restarts,
-    judge_sickness,
     judge_tick,
+    judge_trips,
     read_signs,
     read_time,
 )
@@ -127,6 +128,24 @@ def test_sickness() -> None:
     assert outcome.evidence == ("redis-1: still healthy", "web-1: unhealthy after 34 s")
     with pytest.raises(SkipCheck):
         judge_sickness({})
+
+
+def test_trips() -> None:
+    """HLT-06: one that is slow, one that never comes back, none that was sent."""
+    assert judge_trips([0.05, 0.02, 0.03]).figure == "median 30 ms, slowest 50 ms of 3"
+    assert judge_trips([0.05, 2.5]).evidence == ("one task took 2.5 s",)
+    assert judge_trips([0.05, None]).evidence == ("one task never came back",)
+    assert judge_trips([None]).state == judge_trips([]).state == State.FAIL
+
+
+def test_tasks() -> None:
+    """HLT-08: one that is lost; all of them done before the worker was stopped."""
+    assert judge_tasks(["a", "b"], {"a": 90.0, "b": 110.0}, 100.0).figure == (
+        "0 of 2 tasks lost, 1 were done after the worker came back"
+    )
+    assert judge_tasks(["a", "b"], {"a": 90.0}, 100.0).evidence == ("lost: b",)
+    with pytest.raises(SkipCheck):
+        judge_tasks(["a", "b"], {"a": 90.0, "b": 95.0}, 100.0)
 
 
 def test_kills() -> None:
