@@ -1,7 +1,7 @@
 """Sends tasks of Celery's own to the application's workers; runs where the application is, as its Celery app is set up.
 
 SPEC["do"] is one of: trips (SPEC["number"] times there and back: the seconds of each), send (so many that take
-SPEC["size"] steps each: their ids), collect (when each of SPEC["ids"] was done, waiting for SPEC["seconds"]). Results go
+SPEC["size"] steps each: their ids), collect (when each of SPEC["ids"] was done, within SPEC["seconds"]). Results go
 when they have been read. Gives {"backend": false} where the application keeps no results.
 """
 
