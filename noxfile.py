@@ -19,7 +19,7 @@ nox.options.sessions = [
 HERE = Path(__file__).parent
 LOCK = "requirements-dev.lock"
 APPLICATIONS = ("docker/reference/backend", "docker/reference/llm")
-TOOLS = ("acme-server", "sslyze")
+TOOLS = ("tests/acme-server", *(f"cotai_tasks/security/scanning/locks/{name}" for name in ("scanners", "sslyze")))
 SHELL_SCRIPTS = ("bootstrap", ".ci/run")
 OTHER_PYTHONS = ["3.12", "3.13", "3.14"]
 
@@ -113,9 +113,9 @@ def validate(session: nox.Session, env: str, profile: str) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """Kill a deploy at every step, under load; the default run takes two of them at random."""
+    """Deploy all day under load; break each release, each step, the engine. The default run takes a share at random."""
     install(session)
-    session.run("pytest", "tests/stack/test_rollout.py", *session.posargs, env={"COTAI_CHAOS": "1"})
+    session.run("pytest", "-rP", *files("tests/stack/test_rollout*.py"), *session.posargs, env={"COTAI_CHAOS": "1"})
 
 
 @nox.session
@@ -150,7 +150,7 @@ def lock(session: nox.Session) -> None:
         "uv", "pip", "compile", *flags, "--group", "dev", "pyproject.toml", "-c", "requirements.lock", "-o", LOCK
     )
     for tool in TOOLS:
-        session.run("uv", "pip", "compile", *flags, f"tests/{tool}.in", "-o", f"tests/{tool}.txt")
+        session.run("uv", "pip", "compile", *flags, f"{tool}.in", "-o", f"{tool}.txt")
     for application in APPLICATIONS:
         session.run(
             "uv", "pip", "compile", *flags, f"{application}/requirements.in", "-o", f"{application}/requirements.txt"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import ssl
 import subprocess
-import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,17 +14,17 @@ from cryptography import x509
 from websockets.sync.client import connect as open_websocket
 
 from cotai_tasks.errors import EngineError
+from cotai_tasks.security import MissingToolError, tool
 from tests.integration.nginx.proxy import NAME, ROOT, Proxy, assert_headers, started, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cotai_tasks.engine import Engine
 
 
 pytestmark = pytest.mark.integration
-
-SSLYZE = ROOT / ".nox/sslyze"
 
 
 @pytest.fixture(scope="module")
@@ -225,31 +222,13 @@ def test_the_modern_profile_has_tls_1_3_alone(proxy: Proxy) -> None:
 
 @pytest.fixture(scope="session")
 def sslyze() -> str:
-    """Give sslyze, in an environment of its own: it wants another cryptography than we do."""
-    program = SSLYZE / "bin/sslyze"
-    lock = ROOT / "tests/sslyze.txt"
-    if not program.is_file() or program.stat().st_mtime < lock.stat().st_mtime:
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert uv, "uv comes with nox[uv]"
-        make = [uv, "venv", "--quiet", "--clear", str(SSLYZE)]
-        fill = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            str(SSLYZE),
-            "--require-hashes",
-            "--requirement",
-            str(lock),
-        ]
-        for command in (make, fill):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode and not os.environ.get("CI"):
-                pytest.skip(f"sslyze could not be installed: {done.stderr.strip().splitlines()[-1]}")
-            assert done.returncode == 0, done.stderr
-        program.touch()
-    return str(program)
+    """Give sslyze, which `inv security.tls` brings along."""
+    try:
+        return str(tool("sslyze").path)
+    except MissingToolError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
 
 
 def test_tls_is_mozillas_intermediate(proxy: Proxy, sslyze: str, tmp_path: Path) -> None:
