@@ -1,4 +1,4 @@
-"""Stacks that are broken on purpose, as only a whole one can be: the check that looks for it fails, and passes again."""
+"""Stacks broken on purpose, as only a whole one can be: the check that looks for it fails, and then passes again."""
 
 from __future__ import annotations
 
