@@ -99,7 +99,7 @@ def judge_restarts(before: Sequence[Container], after: Sequence[Container]) -> O
     earlier = [f"{one.name}: restarted {count(one.restarts, 'time')} before" for one in running if one.restarts]
     figure = f"{len(faults)} of {count(len(running), 'container')}"
     if faults:
-        return failed(figure, *faults, cure="inv monitor.health, inv deploy.logs --services NAME.")
+        return failed(figure, *faults, cure="inv monitor.health, inv deploy.logs --svc NAME.")
     return passed(figure, *earlier)
 
 
@@ -120,7 +120,7 @@ def judge_one_shots(containers: Sequence[Container], services: Mapping[str, Serv
         if not busy and (one.state != "exited" or one.exit_code):
             faults.append(f"{one.name}: {one.state}, exit code {one.exit_code}")
     told = ", ".join(f"{one.service}: {one.state} {one.exit_code}" for one in found)
-    return judged(faults, told, cure="inv deploy.logs --services NAME, then deploy again.")
+    return judged(faults, told, cure="inv deploy.logs --svc NAME, then deploy again.")
 
 
 @check("HLT-05", "The kernel has killed nothing for want of memory", "0", Severity.BLOCKER)
@@ -172,7 +172,7 @@ def judge_trips(seconds: Sequence[float | None]) -> Outcome:
     median = (
         f"median {known[len(known) // 2] * 1000:.0f} ms, slowest {known[-1] * 1000:.0f} ms" if known else "no answer"
     )
-    cure = "inv deploy.logs --services celery-worker; CELERY_QUEUES must name the default queue."
+    cure = "inv deploy.logs --svc celery-worker; CELERY_QUEUES must name the default queue."
     return judged(faults, f"{median} of {len(seconds)}", cure=cure, seconds=list(seconds))
 
 
@@ -184,14 +184,14 @@ def the_scheduler_ticks(subject: Subject) -> Outcome:
     try:
         age = float(subject.within(beat, ["python3", "-S", "-E", "-c", program]))
     except EngineError as error:
-        return failed("no heartbeat", str(error), cure="inv deploy.logs --services celery-beat.")
+        return failed("no heartbeat", str(error), cure="inv deploy.logs --svc celery-beat.")
     return judge_tick(age)
 
 
 def judge_tick(age: float) -> Outcome:
     """Judge how long ago the scheduler ticked."""
     faults = [f"celery-beat: it last ticked {age:.0f} s ago"] if age >= 2 * TICK else []
-    return judged(faults, f"{age:.1f} s ago", cure="inv deploy.logs --services celery-beat; inv deploy.restart.")
+    return judged(faults, f"{age:.1f} s ago", cure="inv deploy.restart --svc celery-beat.")
 
 
 @check("HLT-09", "All clocks agree", "skew < 1 s", Severity.MINOR)

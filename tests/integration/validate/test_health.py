@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cotai_tasks.engine import Engine
+    from cotai_tasks.validate.check import Outcome
     from tests.integration.validate.little import Little
 
 pytestmark = pytest.mark.integration
@@ -68,6 +69,11 @@ def little(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield little
 
 
+def fails_by(outcome: Outcome, fault: str) -> bool:
+    """Tell whether a check failed for the reason that the test gave it."""
+    return outcome.state == State.FAIL and any(fault in line for line in outcome.evidence)
+
+
 @pytest.mark.parametrize("name", BREAKING)
 def test_a_sick_stack_fails(little: Little, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each blocker passes on the stack as it should be, and fails on the broken one."""
@@ -77,9 +83,7 @@ def test_a_sick_stack_fails(little: Little, name: str, monkeypatch: pytest.Monke
     assert fine.state == State.PASS, fine
     broken = break_it(little)
     try:
-        eventually(lambda: tried(little, name).state == State.FAIL, f"{name} to fail")
-        evidence = tried(little, name).evidence
-        assert any(fault in line for line in evidence), evidence
+        eventually(lambda: fails_by(tried(little, name), fault), f"{name} to fail by {fault!r}")
     finally:
         little.engine.command("rm", "--force", str(broken))
 
