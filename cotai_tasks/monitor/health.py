@@ -64,9 +64,8 @@ def stack_health(*, settings: Settings, engine: Engine, console: Console) -> Hea
     """Look at everything at once: containers, the application's own word, and what Prometheus knows."""
     containers = engine.containers(settings.stack_name)
     if not containers:
-        nothing = Sign(
-            "containers", "all", "broken", "nothing runs", 0, "containers", f"inv deploy.{settings.environment}"
-        )
+        cure = f"inv deploy.{settings.environment} starts it."
+        nothing = Sign("containers", "nothing runs", "broken", "", 0, "containers", cure)
         return Health(settings.stack_name, (nothing,))
     backends = [one for one in containers if one.service == BACKEND and one.state == "running"]
     with ThreadPoolExecutor() as pool:

@@ -60,7 +60,8 @@ def test_a_stack_that_is_well() -> None:
 def test_nothing_that_runs_is_broken() -> None:
     """A stack that was never started is not well."""
     health, _ = look()
-    assert health.signs == (Sign("containers", "all", "broken", "nothing runs", 0, "containers", "inv deploy.dev"),)
+    cure = "inv deploy.dev starts it."
+    assert health.signs == (Sign("containers", "nothing runs", "broken", "", 0, "containers", cure),)
 
 
 def test_monitoring_that_was_left_out_is_not_known() -> None:
