@@ -66,9 +66,14 @@ def changes(checks: Sequence[dict[str, Any]], runs: Sequence[Run]) -> dict[str, 
             if states.get(one["id"], one["state"]) != one["state"]
         ],
         "figures": [
-            {"id": one["id"], "name": name, "unit": unit, "before": before, "now": now, "change": now / before - 1}
+            {"id": one["id"], "name": name, "unit": unit, "before": before, "now": now, "change": _part(before, now)}
             for one in checks
             for name, (now, unit) in measured(one["data"]).items()
             if (before := values.get((one["id"], name)))
         ],
     }
+
+
+def _part(before: float, now: float) -> float:
+    """Give the part by which a figure grew."""
+    return round(now / before - 1, 4)

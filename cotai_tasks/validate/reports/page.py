@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _MOVED = 0.1
 """The part by which a figure must have changed to be told as news."""
-_NEWS = 12
+_NEWS = 10
 """Figures that are told as news."""
 
 

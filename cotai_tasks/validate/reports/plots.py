@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from cotai_tasks.console import count, duration, size
 from cotai_tasks.validate.reports.figures import QUANTILES, quantile
+from cotai_tasks.validate.reports.history import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
 STYLES = 6
 """Line styles of the page, `.s0` to `.s5`, told apart by colour and by dashes; then they begin again."""
 
-_WIDTH, _HEIGHT = 560, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 118, 18, 40
+_WIDTH, _HEIGHT = 440, 260
+_LEFT, _TOP, _BOTTOM = 50, 18, 28
 _SMALLEST = 0.01
 """Milliseconds: below it nothing is drawn, for the scale has no zero."""
+_BESIDE = 122
+"""Room for the names beside the curves, and for so many letters of each."""
+_LETTERS = 15
 _LEAD = 14
 """Between the names beside two curves."""
 _TAIL = ((0.0, "min"), (0.5, "p50"), (0.9, "p90"), (0.95, "p95"), (0.99, "p99"), (0.999, "p99.9"))
+_FEW = 4
+"""Faults whose column is as high as the picture, unless there were more: one fault looks like one."""
 _ENOUGH = 1000
 """Measurements from which one in a thousand means something."""
 
@@ -36,11 +42,12 @@ def percentiles(series: Mapping[str, Sequence[float]], limit: Limit | None, titl
     """
     most = max(len(values) for values in series.values())
     ticks = [one for one in _TAIL if one[0] <= 0.99 or most >= _ENOUGH]  # noqa: PLR2004 - p99
-    right = 1 - ticks[-1][0]
+    rarest = 1 - ticks[-1][0]
+    edge = _WIDTH - (_BESIDE if any(series) else 16)
     steps = _steps([*(v for values in series.values() for v in values), *([limit.milliseconds] if limit else [])])
 
     def across(share: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * math.log(max(1 - share, right)) / math.log(right)
+        return _LEFT + (edge - _LEFT) * math.log(max(1 - share, rarest)) / math.log(rarest)
 
     def down(value: float) -> float:
         part = math.log(max(value, steps[0]) / steps[0]) / math.log(steps[-1] / steps[0])
@@ -49,9 +56,9 @@ def percentiles(series: Mapping[str, Sequence[float]], limit: Limit | None, titl
     parts = [_grid(ticks, steps, across, down)]
     if limit:
         y = down(limit.milliseconds)
-        parts.append(_line("limit", _LEFT, y, _WIDTH - _RIGHT, y))
+        parts.append(_line("limit", _LEFT, y, edge, y))
         parts.append(_text("limit-text", _LEFT + 6, y - 5, limit.text))
-    shares = [1 - right ** (step / 90) for step in range(91)]
+    shares = [1 - rarest ** (step / 90) for step in range(91)]
     ends = []
     for number, (name, values) in enumerate(series.items()):
         style = f"s{number % STYLES}"
@@ -64,8 +71,8 @@ def percentiles(series: Mapping[str, Sequence[float]], limit: Limit | None, titl
             parts.append(
                 Markup('<circle class="dot {}" cx="{}" cy="{}" r="4"><title>{}</title></circle>').format(*place)
             )
-        ends.append((down(quantile(values, 1 - right)), style, name))
-    parts += _names(ends)
+        ends.append((down(quantile(values, 1 - rarest)), style, name))
+    parts += _names(ends, edge + 8)
     about = "; ".join(
         f"{name or 'all'}: " + ", ".join(f"p{one * 100:.0f} {milliseconds(quantile(values, one))}" for one in QUANTILES)
         for name, values in series.items()
@@ -104,6 +111,7 @@ def network(matrix: Matrix, title: str) -> Markup:
         parts.append(_text("row-name", left - 8, y + 14, name))
     for index, name in enumerate(matrix.columns):
         x = left + cell * index + 13
+        parts.append(_line("thread", x - 3, top - 4, x - 3, height - 6))
         parts.append(
             Markup('<text class="column-name" transform="translate({} {}) rotate(-55)">{}</text>').format(
                 x, top - 8, name
@@ -115,14 +123,14 @@ def network(matrix: Matrix, title: str) -> Markup:
             parts.append(_way((source, target), matrix, x, y))
     undue, missing = count(len(matrix.undue), "way"), count(len(matrix.missing), "way")
     about = f"{undue} open and not allowed, {missing} allowed and closed"
-    return _drawing("network", width, height, title, about, parts)
+    return _drawing("network", width, height, title, about, parts, kept=True)
 
 
 def trend(points: Sequence[Mapping[str, Any]], title: str) -> Markup:
     """Draw the last runs: a column of what went wrong in each, and a dot below that says whether it was fit."""
-    tall, step = 46, 22
-    worst = max(1, *(sum(_troubles(one).values()) for one in points))
-    parts = [_line("axis", 0, tall + 4, step * len(points), tall + 4)]
+    tall, step = 84, 24
+    worst = max(_FEW, *(sum(_troubles(one).values()) for one in points))
+    parts = [_line("axis", 0, tall + 4, step * KEPT, tall + 4)]
     for index, one in enumerate(points):
         x, y = step * index + 4, float(tall)
         told = ", ".join(f"{number} {state}" for state, number in one["counts"].items() if number)
@@ -137,7 +145,7 @@ def trend(points: Sequence[Mapping[str, Any]], title: str) -> Markup:
         parts.append(_verdict(x + 7, tall + 13, fit=one["fit"]))
         parts.append(Markup("</g>"))
     fit = sum(one["fit"] for one in points)
-    return _drawing("trend", step * max(len(points), 1), tall + 20, title, f"{fit} of {len(points)} were fit", parts)
+    return _drawing("trend", step * KEPT, tall + 20, title, f"{fit} of {len(points)} were fit", parts)
 
 
 def proportions(states: Mapping[str, int], title: str) -> Markup:
@@ -173,20 +181,34 @@ def milliseconds(value: float) -> str:
 
 
 def _drawing(
-    kind: str, width: float, height: float, title: str, about: str, parts: Iterable[Markup], *, stretched: bool = False
+    kind: str,
+    width: float,
+    height: float,
+    title: str,
+    about: str,
+    parts: Iterable[Markup],
+    *,
+    stretched: bool = False,
+    kept: bool = False,
 ) -> Markup:
-    """Put a drawing together, with its name and what it says for those who do not see it."""
-    stretch = Markup(' preserveAspectRatio="none"') if stretched else ""
+    """Put a drawing together, with its name and what it says for those who do not see it.
+
+    It is as wide as its place allows; `kept` in its own size, `stretched` without its proportions.
+    """
+    form = Markup(' preserveAspectRatio="none"') if stretched else ""
+    if kept:
+        form = Markup(' width="{}" height="{}"').format(width, height)
     return Markup(
-        '<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}"{}><title>{}</title><desc>{}</desc>{}</svg>'
-    ).format(kind, width, height, f"{title}: {about}", stretch, title, about, Markup("").join(parts))
+        '<svg class="{}" viewBox="0 0 {} {}"{} role="img" aria-label="{}"><title>{}</title><desc>{}</desc>{}</svg>'
+    ).format(kind, width, height, form, f"{title}: {about}", title, about, Markup("").join(parts))
 
 
 def _grid(ticks: Any, steps: Sequence[float], across: Any, down: Any) -> Markup:  # noqa: ANN401 - two scales
     parts = []
+    edge = across(ticks[-1][0])
     for value in steps:
         y = down(value)
-        parts += [_line("grid", _LEFT, y, _WIDTH - _RIGHT, y), _text("tick-y", _LEFT - 7, y + 4, milliseconds(value))]
+        parts += [_line("grid", _LEFT, y, edge, y), _text("tick-y", _LEFT - 7, y + 4, milliseconds(value))]
     for share, name in ticks:
         x = across(share)
         parts += [_line("grid", x, _TOP, x, _HEIGHT - _BOTTOM), _text("tick-x", x, _HEIGHT - _BOTTOM + 18, name)]
@@ -203,13 +225,13 @@ def _steps(values: Iterable[float]) -> list[float]:
     return every[first : max(last, first + 1) + 1]
 
 
-def _names(ends: Sequence[tuple[float, str, str]]) -> Iterable[Markup]:
+def _names(ends: Sequence[tuple[float, str, str]], x: float) -> Iterable[Markup]:
     """Write each curve's name at its end, one below the other."""
     last = -math.inf
     for y, style, name in sorted(ends):
         last = max(y + 4, last + _LEAD)
-        short = name if len(name) <= 17 else f"{name[:16]}…"  # noqa: PLR2004 - what there is room for
-        yield _text(f"name {style}", _WIDTH - _RIGHT + 8, last, short)
+        short = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+        yield _text(f"name {style}", x, last, short)
 
 
 def _way(way: tuple[str, str], matrix: Matrix, x: int, y: int) -> Markup:

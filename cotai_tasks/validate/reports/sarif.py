@@ -11,6 +11,8 @@ from cotai_tasks.validate.check import Severity, State
 GROUPS = ("CFG", "SEC")
 
 _LEVELS = {Severity.BLOCKER: "error", Severity.MAJOR: "error", Severity.MINOR: "warning"}
+_SCORES = {Severity.BLOCKER: "9.5", Severity.MAJOR: "8.0", Severity.MINOR: "5.5"}
+"""As GitHub sorts them: from 9.0 on critical, from 7.0 on high, from 4.0 on medium."""
 _PLACE = re.compile(
     r"""(?P<file>
         (?:[\w.@-]+/)+[\w.@-]*\.[A-Za-z]\w*         # docker/compose.yaml
@@ -49,7 +51,7 @@ def sarif(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_NOTICES = {State.SKIP: "note", State.ERROR: "error"}
+_NOTICES = {State.SKIP: "warning", State.ERROR: "error"}
 """What was not looked at is told, lest no result be taken for a good one."""
 
 
@@ -60,7 +62,7 @@ def _rule(check: dict[str, Any]) -> dict[str, Any]:
         "fullDescription": {"text": f"{check['promise']}: {check['threshold']}"},
         "help": {"text": check["cure"] or "Nothing to do."},
         "defaultConfiguration": {"level": _LEVELS[check["severity"]]},
-        "properties": {"severity": check["severity"]},
+        "properties": {"security-severity": _SCORES[check["severity"]], "tags": ["security", check["group"]]},
     }
 
 
@@ -79,15 +81,21 @@ def _results(number: int, check: dict[str, Any], stack: str) -> list[dict[str, A
             "level": level,
             "message": {"text": f"{check['promise']}: {text or check['figure']}"},
             "locations": [_location(text, stack)],
-            "partialFingerprints": {"evidence/v1": hashlib.sha256(f"{check['id']} {text}".encode()).hexdigest()[:32]},
+            "partialFingerprints": {"cotaiCheck/v1": _mark(check["id"], text)},
         }
         for text in check["evidence"] or [""]
     ]
 
 
+def _mark(identity: str, text: str) -> str:
+    """Give what a result is known by from run to run, on whatever line it is."""
+    same = _PLACE.sub(lambda found: found["file"], text, count=1)
+    return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:32]
+
+
 def _location(text: str, stack: str) -> dict[str, Any]:
-    """Read the file and the line that a line of evidence begins with, or name the stack."""
+    """Read the file and the line that a line of evidence begins with, or name the stack: some place is wanted."""
     if found := _PLACE.match(text):
         region = {"startLine": max(int(found["line"]), 1)}
         return {"physicalLocation": {"artifactLocation": {"uri": found["file"]}, "region": region}}
-    return {"logicalLocations": [{"name": stack, "kind": "module"}]}
+    return {"physicalLocation": {"artifactLocation": {"uri": stack}}}

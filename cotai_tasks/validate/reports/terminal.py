@@ -36,10 +36,9 @@ def show(document: dict[str, Any], console: Console) -> None:
         if one["state"] in {State.FAIL, State.ERROR, State.WARN} and (one["evidence"] or one["cure"]):
             console.render(_story(one))
     if skipped := [one for one in checks if one["state"] == State.SKIP]:
-        console.render(Text("\nSkipped, and no pass:", style="bold"))
-        console.render(
-            make_table(("", "", ""), ((f"  {s['id']}", escape(s["promise"]), escape(s["figure"])) for s in skipped))
-        )
+        rows = ((one["id"], escape(one["promise"]), escape(one["figure"])) for one in skipped)
+        console.render("")
+        console.render(make_table(("skipped", "promise", "why; it is no pass"), rows))
     told = (
         f"[{COLOURS[state]}]{number} {state}[/]" for state, number in document["counts"]["states"].items() if number
     )
@@ -66,7 +65,6 @@ def _row(name: str, state: str, *cells: str) -> tuple[str, ...]:
 def _story(check: dict[str, Any]) -> Text:
     """Tell one check's evidence and cure."""
     told = Text(f"\n{check['id']} {check['promise']}", style="bold", overflow="fold")
-    told.append("")
     for one in check["evidence"][:_SHOWN]:
         told.append(f"\n  {one}", style="not bold")
     if (more := len(check["evidence"]) - _SHOWN) > 0:
