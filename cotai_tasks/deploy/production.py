@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -189,18 +190,26 @@ def check_proxy(stack: Stack, containers: Collection[Container], engine: Engine)
         ) from error
 
 
-def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Console) -> None:
-    """Ask as a user does, through Nginx and TLS, whether the application answers."""
+def confirm(stack: Stack, *, settings: Settings, engine: Engine, console: Console, patience: float = 15) -> None:
+    """Ask as a user does, through Nginx and TLS, whether the application answers; again for a while, on a busy host."""
     name, address = settings.server_names[0], f"{public_url(settings)}/health"
+    end = time.monotonic() + patience
     with console.step(f"asking {address} through nginx"):
-        try:
-            status = ask("/health", name, stack, engine, patience=10)
-        except EngineError as error:
-            status = str(error)
-    if status == "503" and get_folder(stack, engine, MAINTENANCE):
-        console.warn("maintenance is on: users see its page until inv deploy.maintenance off")
-    elif status != "200":
+        while (status := _asked(name, stack, engine)) != "200" and time.monotonic() < end:
+            if status == "503" and get_folder(stack, engine, MAINTENANCE):
+                console.warn("maintenance is on: users see its page until inv deploy.maintenance off")
+                return
+            time.sleep(1)
+    if status != "200":
         raise UnhealthyError(
             f"everything is healthy, but {address} answers {status}",
             cure="inv deploy.logs --svc nginx,backend",
         )
+
+
+def _asked(name: str, stack: Stack, engine: Engine) -> str:
+    """Give the status that a user gets, or why there is none."""
+    try:
+        return ask("/health", name, stack, engine, patience=10)
+    except EngineError as error:
+        return str(error)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.deploy.production import foreign_secrets, host_findings, outdated, read_folder
+from cotai_tasks.deploy.production import confirm, foreign_secrets, host_findings, outdated, read_folder
 from cotai_tasks.deploy.scale import read_count
-from cotai_tasks.errors import UsageError
+from cotai_tasks.errors import UnhealthyError, UsageError
 from cotai_tasks.facts import started_at
 from cotai_tasks.sizing import plan
-from cotai_tasks.testing import FakeEngine, container
+from cotai_tasks.testing import FakeEngine, RecordingConsole, container
 from cotai_tasks.volumes import VolumeFile
-from tests.unit.deploy.stacks import service, stack
+from tests.unit.deploy.stacks import service, settings, stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,3 +111,16 @@ def test_what_cannot_be_scaled_is_refused(name: str, count: str, fault: str, cur
 def test_a_number_of_containers_is_read() -> None:
     """What scales, and how many."""
     assert read_count(STACK, "backend", "3") == 3
+
+
+def test_an_answer_as_users_get_it_ends_a_deploy() -> None:
+    """One that is no good is asked again for a while: a busy host may be late. In maintenance it is as it should be."""
+    console, wanted = RecordingConsole(), settings(SERVER_NAME="example.org")
+    fine, late = (FakeEngine(answers={"execute nginx": [status]}) for status in ("200", "503"))
+    confirm(STACK, settings=wanted, engine=fine, console=console, patience=0)
+    with pytest.raises(UnhealthyError, match=r"https://example\.org/health answers 503"):
+        confirm(STACK, settings=wanted, engine=late, console=console, patience=0.1)
+    assert len(late.calls) == 2
+    late.folders["proxy/maintenance"] = {"on": b""}
+    confirm(STACK, settings=wanted, engine=late, console=console, patience=0.1)
+    assert "maintenance is on" in console.text()
