@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,8 @@ class Live:
     def docker(self, *arguments: str) -> str:
         """Run docker, and give what it prints."""
         docker = self.environ.get("COTAI_DOCKER", "docker")
-        return subprocess.run([docker, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run([docker, *arguments], env=self.environ, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     def containers(self, service: str) -> list[str]:
         """Give the ids of a service's containers; of all services where none is named."""
@@ -188,6 +189,11 @@ class Production(Live):
         return self.folder / "secrets"
 
     @property
+    def env_file(self) -> Path:
+        """The file of its variables."""
+        return self.folder / "env"
+
+    @property
     def authority(self) -> str:
         """The file of the authority that signed its certificate."""
         return str(self.secrets / "local-ca.pem")
@@ -208,7 +214,7 @@ class Production(Live):
         """Run a shell command in the first container of a service, and give all that it prints."""
         docker = self.environ.get("COTAI_DOCKER", "docker")
         argv = [docker, "exec", self.containers(service)[0], "sh", "-c", command]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, env=self.environ, capture_output=True, text=True, check=False)
         assert bool(done.returncode) == fails, f"{service}: {command}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
@@ -252,6 +258,45 @@ def deployed(production: Production) -> Production:
     """Give the stack with every service up and healthy, deployed from nothing."""
     deploy(production)
     return production
+
+
+class Strange(Production):
+    """A production stack of another project, which is no checkout of ours."""
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of its secrets, where a project has it."""
+        return self.folder / "env/secrets"
+
+    @property
+    def env_file(self) -> Path:
+        """The file of its variables, where a project has it."""
+        return self.folder / "env/.env.production"
+
+    def command(self, *arguments: str) -> list[str]:
+        """Give the command line of a task of that project."""
+        inv, *rest = super().command(*arguments)
+        return [inv, "--search-root", str(self.folder), *rest]
+
+
+@contextmanager
+def stranger(folder: Path, *values: str) -> Iterator[Strange]:
+    """Give a project in a folder, with its env file, its secrets and free ports; remove its stack in the end."""
+    (folder / "tasks.py").write_text('from cotai_tasks import ns\n\n__all__ = ["ns"]\n')
+    project, ports = f"cotai-test-{uuid.uuid4().hex[:6]}", free_ports()
+    subnet = f"10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28"
+    own = (
+        *("SERVER_NAME=localhost", "COTAI_EVALUATION=true", "BIND_ADDRESS=127.0.0.1", f"PROBE_SUBNET={subnet}"),
+        *(f"{name}={ports[name]}" for name in ("HTTP_PORT", "HTTPS_PORT")),
+    )
+    environ = {**os.environ, **ports, "INVOKE_COTAI_PROJECT": project, "COTAI_ENV": "prod"}
+    stack = Strange(f"{project}-prod", environ, folder)
+    try:
+        made = stack.inv("deploy.init", "prod", *(part for value in (*own, *values) for part in ("--set", value)))
+        assert made.returncode == 0, made.stdout + made.stderr
+        yield stack
+    finally:
+        stack.inv("deploy.clean", "--volumes", "--yes")
 
 
 def deploy(stack: Production) -> None:

@@ -6,25 +6,19 @@ import json
 import os
 import random
 import re
-import subprocess
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stack.conftest import deploy, drafted, eventually, post
+from tests.stack.conftest import deploy, drafted, eventually
+from tests.stack.rolling import ROLLED, another, change, ids, inv, one_release, posting, releases, steadily, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.stack.conftest import Production
 
 pytestmark = pytest.mark.stack
 
-ROLLED = ("backend", "celery-beat", "celery-worker", "celery-worker-ai", "llm-service")
 STEPS = (
     "Starting migrate",
     "beside the old ones",
@@ -112,12 +106,7 @@ def test_a_deploy_that_is_killed(stack: Production, step: str) -> None:
             inv(stack, "deploy.resume", "--watch", "0")
     assert asked["wrong"] == []
     assert releases(stack)[0]["outcome"] == ("live" if aborted.returncode else "aborted")
-    for name in ROLLED:
-        slots = stack.docker(
-            "ps", "--all", *project(stack), "--filter", f"label=com.docker.compose.service={name}",
-            "--format", '{{.Label "cotai.slot"}} {{.Label "cotai.release"}}',
-        ).splitlines()  # fmt: skip
-        assert len(set(slots)) == 1, f"{name}: {slots}"
+    one_release(stack)
     inv(stack, "deploy.prod", "--yes", "--watch", "0")
 
 
@@ -135,96 +124,8 @@ def test_an_interruption_puts_everything_back(stack: Production) -> None:
     assert stack.get("/health").status_code == 200
 
 
-# -- asking and telling ----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def steadily(stack: Production, rate: int = 50) -> Iterator[dict[str, Any]]:
-    """Ask the API at a steady rate as long as the block lasts, from where Nginx sets no limit; fill what came of it."""
-    script = Path(__file__).with_name("steady.py").read_text()
-    docker = stack.environ.get("COTAI_DOCKER", "docker")
-    run = [docker, "run", "--rm", "--interactive", "--network", f"{stack.name}_probe", "--entrypoint", "python"]
-    asking = subprocess.Popen(
-        [*run, "cotai/production:test", "-c", script, "localhost", "/api/v1/quotations", str(rate)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    found: dict[str, Any] = {}
-    time.sleep(2)
-    try:
-        yield found
-        time.sleep(2)
-    finally:
-        told = asking.communicate(timeout=90)[0]
-    found |= json.loads(told.splitlines()[-1])
-
-
-@contextmanager
-def posting(stack: Production) -> Iterator[list[str]]:
-    """Post a tender every few seconds as long as the block lasts; give their ids, empty for one that was refused."""
-    over, found = Event(), list[str]()
-
-    def work() -> None:
-        while not over.wait(5):
-            found.append(post(stack))
-
-    thread = Thread(target=work)
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
-
-
-def total(stack: Production) -> int:
-    """Count the quotations that there are."""
-    return int(stack.get("/api/v1/quotations").json()["total"])
-
-
-def inv(stack: Production, *arguments: str) -> str:
-    """Run a task that must succeed; give all that it said."""
-    done = stack.inv(*arguments)
-    assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def change(stack: Production, **variables: str) -> None:
-    """Set variables in the env file."""
-    path = stack.folder / "env"
-    kept = [line for line in path.read_text().splitlines() if line.partition("=")[0] not in variables]
-    path.write_text("\n".join([*kept, *(f"{name}={value}" for name, value in variables.items() if value)]) + "\n")
-
-
-def another(stack: Production) -> str:
-    """Give another level than the one that is set: a new definition of whatever logs."""
-    return "INFO" if "LOG_LEVEL=ERROR" in (stack.folder / "env").read_text() else "ERROR"
-
-
 def broken(stack: Production) -> str:
     """Give a file of the application's own variables that no Gunicorn starts with."""
     path = stack.folder / "broken.env"
     path.write_text("GUNICORN_CMD_ARGS=--no-such-flag\n")
     return str(path)
-
-
-def ids(stack: Production) -> dict[str, frozenset[str]]:
-    """Give the ids of the containers that run, by service; what runs once is none of them."""
-    shown = '{{.Label "com.docker.compose.service"}} {{.ID}}'
-    lines = stack.docker("ps", *project(stack), "--format", shown).splitlines()
-    found: dict[str, frozenset[str]] = {}
-    for service, one in (line.split() for line in lines):
-        if service not in {"migrate", "model-pull"}:
-            found[service] = found.get(service, frozenset()) | {one}
-    return found
-
-
-def project(stack: Production) -> tuple[str, ...]:
-    return ("--filter", f"label=com.docker.compose.project={stack.name}")
-
-
-def releases(stack: Production) -> list[dict[str, Any]]:
-    """Give the releases on record, the newest first."""
-    told = eventually(lambda: stack.inv("deploy.history", "--json").stdout, "the history")
-    return list(json.loads(told)["releases"])

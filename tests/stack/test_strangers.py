@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from tests.stack.conftest import REPOSITORY, Production, eventually, free_ports
+from tests.stack.conftest import REPOSITORY, eventually, stranger
+from tests.stack.rolling import change, ids, inv, steadily
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.stack.conftest import Strange
 
 pytestmark = pytest.mark.stack
 
-TASKS = 'from cotai_tasks import ns\n\n__all__ = ["ns"]\n'
 FRONT = "location / {\n    limit_req zone=api burst=20 nodelay;\n    proxy_pass http://$backend:8000;\n}\n"
 VALUES = (
-    "SERVER_NAME=localhost",
-    "COTAI_EVALUATION=true",
     "COTAI_TAG=test-strangers",
-    "BIND_ADDRESS=127.0.0.1",
     f"APP_CONTEXT={REPOSITORY}/tests/apps/cantina",
     "APP_MODULE=cantina.asgi:application",
     "CELERY_APP=cantina.celery:app",
@@ -34,43 +30,16 @@ VALUES = (
 )
 
 
-class Strange(Production):
-    """A production stack of another project."""
-
-    @property
-    def secrets(self) -> Path:
-        """The folder of its secrets, where a project has it."""
-        return self.folder / "env/secrets"
-
-    def command(self, *arguments: str) -> list[str]:
-        """Give the command line of a task of that project."""
-        inv, *rest = super().command(*arguments)
-        return [inv, "--search-root", str(self.folder), *rest]
-
-
 @pytest.fixture(scope="module")
 def cantina(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strange]:
     """Give the stack with every service of its core up and healthy, and remove it."""
     folder = tmp_path_factory.mktemp("cantina")
-    (folder / "tasks.py").write_text(TASKS)
     (folder / "nginx/snippets").mkdir(parents=True)
     (folder / "nginx/snippets/front.conf").write_text(FRONT)
-    project, ports = f"cotai-test-{uuid.uuid4().hex[:6]}", free_ports()
-    subnet = f"10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28"
-    own = (f"PROBE_SUBNET={subnet}", *(f"{name}={ports[name]}" for name in ("HTTP_PORT", "HTTPS_PORT")))
-    environ = {**os.environ, **ports, "INVOKE_COTAI_PROJECT": project, "COTAI_ENV": "prod"}
-    stack = Strange(f"{project}-prod", environ, folder)
-    given = [part for value in (*VALUES, *own) for part in ("--set", value)]
-    try:
-        for command in (
-            ("deploy.init", "prod", *given),
-            ("deploy.prod", "--without", "ai,monitoring", "--build", "--yes"),
-        ):
-            done = stack.inv(*command)
-            assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    with stranger(folder, *VALUES) as stack:
+        done = stack.inv("deploy.prod", "--without", "ai,monitoring", "--build", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
         yield stack
-    finally:
-        stack.inv("deploy.clean", "--volumes", "--yes")
 
 
 def test_an_order_is_taken_and_cooked_behind_tls(cantina: Strange) -> None:
@@ -88,3 +57,19 @@ def test_a_second_deploy_has_nothing_to_do(cantina: Strange) -> None:
     again = cantina.inv("deploy.prod", "--without", "ai,monitoring", "--yes")
     assert again.returncode == 0
     assert "nothing to do" in again.stdout + again.stderr
+
+
+def test_it_rolls_as_ours_does(cantina: Strange) -> None:
+    """With its own health path and migration, and no page that tells a version: nobody notices, forth and back."""
+    before = ids(cantina)
+    with steadily(cantina, "/orders/1", 25) as asked:
+        change(cantina, LOG_LEVEL="WARNING")
+        order = requests.post(cantina.url("/orders"), json={"dish": "moqueca"}, verify=cantina.authority, timeout=15)
+        said = inv(cantina, "deploy.prod", "--without", "ai,monitoring", "--yes", "--watch", "4")
+        after = ids(cantina)
+        inv(cantina, "deploy.rollback", "--yes", "--watch", "4")
+    assert (asked["codes"].keys(), asked["wrong"]) == ({"200"}, [])
+    assert "'python manage.py migrate' does to the schema is not known beforehand" in said
+    assert not [name for name in ("backend", "celery-beat", "celery-worker") if before[name] & after[name]]
+    assert before["postgres"] == after["postgres"]
+    assert eventually(lambda: cantina.get(f"/orders/{order.json()['id']}").json()["cooked"], "cooking")
