@@ -102,9 +102,13 @@ class Engine:
 
     def containers(self, project: str = "") -> list[Container]:
         """Give the containers of one Compose project, or every container of the engine, stopped ones too."""
+        return sorted((read_container(raw) for raw in self.inspect(project)), key=lambda one: one.name)
+
+    def inspect(self, project: str = "") -> list[dict[str, Any]]:
+        """Give the same containers word for word, as `docker container inspect` tells of them."""
         only = ["--filter", f"label={PROJECT_LABEL}={project}"] if project else []
         ids = self.command("container", "ls", "--all", "--quiet", "--no-trunc", *only).split()
-        return sorted((read_container(raw) for raw in self._inspect("container", ids)), key=lambda one: one.name)
+        return self._inspect("container", ids)
 
     def glance(self, project: str) -> list[Container]:
         """Give the containers of one Compose project as `containers` does, sparing the engine.

@@ -108,6 +108,8 @@ class FakeEngine(Engine):
 
     found_images: dict[str, Image] = field(default_factory=dict)
     found_containers: list[Container] = field(default_factory=list)
+    found_raw: list[dict[str, Any]] = field(default_factory=list)
+    """What `docker container inspect` tells, word for word."""
     found_volumes: dict[str, dict[str, str]] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=lambda: {"services": {}})
     answers: dict[str, list[str]] = field(default_factory=dict)
@@ -147,6 +149,10 @@ class FakeEngine(Engine):
     def containers(self, project: str = "") -> list[Container]:
         """Give those of `found_containers`."""
         return [one for one in self.found_containers if not project or one.project == project]
+
+    def inspect(self, project: str = "") -> list[dict[str, Any]]:  # noqa: ARG002 - one project serves
+        """Give `found_raw`."""
+        return self.found_raw
 
     def glance(self, project: str) -> list[Container]:
         """Give those of `found_containers`."""

@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cotai_tasks.security.benchmark import Point, audit
+    from cotai_tasks.security.benchmark import audit
     from cotai_tasks.security.certs import install_self_signed
+    from cotai_tasks.security.cis import Point
     from cotai_tasks.security.preflight import check_certificate
     from cotai_tasks.security.scanning.flaws import Flaw, Part, Report, Severity, Skipped
     from cotai_tasks.security.scanning.sbom import Bill, sbom
@@ -46,7 +47,8 @@ __all__ = [
 _HOMES = {
     "check_certificate": "preflight",
     "install_self_signed": "certs",
-    **dict.fromkeys(("Point", "audit"), "benchmark"),
+    "Point": "cis",
+    "audit": "benchmark",
     **dict.fromkeys(("Flaw", "Part", "Report", "Severity", "Skipped"), "scanning.flaws"),
     **dict.fromkeys(("Bill", "sbom"), "scanning.sbom"),
     **dict.fromkeys(("Grade", "grade_tls"), "scanning.tls"),

@@ -1,4 +1,4 @@
-"""Certificates and secrets of production."""
+"""Certificates and secrets of production; scans and audits of whatever runs."""
 
 from __future__ import annotations
 
@@ -147,3 +147,93 @@ def unseal(c: Context, identity: str = "", yes: bool = False) -> None:
         directory=project_directory(c),
         console=open_console(),
     )
+
+
+@task(
+    help={
+        "what": "Parts, separated by commas: images, dockerfiles, compose, nginx, workflows, dependencies, repository.",
+        "severity": "What counts: info, low, medium, high or critical.",
+        "format": "table, json or sarif.",
+        "output": "Write it to this file.",
+        "only": "Scan this image alone, by its name or that of its service.",
+        "all_": "Scan the upstream images too.",
+    }
+)
+def scan(
+    c: Context,
+    what: str = "",
+    severity: str = "high",
+    format: str = "table",  # noqa: A002 - the flag's name
+    output: str = "",
+    only: str = "",
+    all_: bool = False,
+    env: str = "",
+) -> None:
+    """Look for known vulnerabilities, secrets and mistakes in images, files and dependencies."""
+    from cotai_tasks.security.scanning import flaws, images, scan, show
+    from cotai_tasks.stack import split
+
+    form, counts, parts = show.read_form(format), flaws.read_severity(severity), scan.read_parts(split(what))
+    tools = open_tools(c, env)
+    chosen = images.stack_images(tools["settings"], tools["engine"], only=only, every=all_) if "images" in parts else []
+    report = scan.scan(parts, images=chosen, **tools)
+    file = project_directory(c) / output if output else None
+    show.show_report(report, severity=counts, form=form, output=file, console=tools["console"])
+
+
+@task(
+    help={
+        "format": "cyclonedx or spdx (default: both).",
+        "output": "The folder to write to.",
+        "only": "This image alone, by its name or that of its service.",
+        "all_": "The upstream images too.",
+    }
+)
+def sbom(
+    c: Context,
+    format: str = "",  # noqa: A002 - the flag's name
+    output: str = "reports/sbom",
+    only: str = "",
+    all_: bool = False,
+    env: str = "",
+    json: bool = False,
+) -> None:
+    """Write down what each image is made of: a software bill of materials per image."""
+    from cotai_tasks.security.scanning import images
+    from cotai_tasks.security.scanning import sbom as procedure
+    from cotai_tasks.stack import split
+
+    tools, formats, folder = open_tools(c, env), procedure.read_formats(split(format)), project_directory(c) / output
+    engine, console = tools["engine"], tools["console"]
+    chosen = images.stack_images(tools["settings"], engine, only=only, every=all_)
+    bills = procedure.sbom(chosen, formats=formats, folder=folder, engine=engine, console=console)
+    procedure.show_bills(bills, as_json=json, console=console)
+
+
+@task()
+def audit(c: Context, env: str = "", json: bool = False) -> None:
+    """Hold the running stack and its engine against the CIS Docker Benchmark 1.6."""
+    from cotai_tasks.security.benchmark import audit as procedure
+    from cotai_tasks.security.benchmark import show_audit
+
+    tools = open_tools(c, env)
+    points = procedure(settings=tools["settings"], engine=tools["engine"])
+    show_audit(points, as_json=json, console=tools["console"])
+
+
+@task(
+    help={
+        "env": _ENV,
+        "host": "Another server, NAME or NAME:PORT, as DNS has it.",
+        "profile": "Mozilla's profile to hold it against: intermediate or modern (default: TLS_PROFILE).",
+    }
+)
+def tls(c: Context, host: str = "", profile: str = "", env: str = "prod", json: bool = False) -> None:
+    """Grade the TLS that users are offered, from A+ to F, against Mozilla's profile."""
+    from cotai_tasks.security.scanning import tls as procedure
+
+    tools = open_tools(c, env)
+    settings = tools["settings"]
+    against = procedure.read_profile(profile or settings.variables.TLS_PROFILE)
+    grade = procedure.grade_tls(settings=settings, engine=tools["engine"], host=host, profile=against)
+    procedure.show_grade(grade, as_json=json, console=tools["console"])

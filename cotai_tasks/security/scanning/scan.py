@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from cotai_tasks.errors import UsageError, nearest
+from cotai_tasks.security.scanning.exemptions import exempt, load_exemptions, unused
+from cotai_tasks.security.scanning.files import scan_files
+from cotai_tasks.security.scanning.flaws import PARTS, join
+from cotai_tasks.security.scanning.images import scan_images, stack_images
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
@@ -26,6 +33,22 @@ def scan(
     """Scan the parts of one stack and its project; without `images`, those of our own that the stack uses.
 
     What the list of exceptions names is taken out. What could not be looked at is in `skipped`, with its reason. Raises
-    `UsageError` for an unknown part, `SettingsError` for a list of exceptions that has faults.
+    `SettingsError` for a list of exceptions that has faults.
     """
-    raise NotImplementedError
+    at = now or datetime.now(UTC)
+    exemptions = load_exemptions(settings)
+    reports = [scan_files(parts, settings=settings, console=console)]
+    if "images" in parts:
+        chosen = images or stack_images(settings, engine)
+        reports.append(scan_images(chosen, engine=engine, console=console, now=at))
+    found = join(reports)
+    warnings = unused(found, exemptions, parts)
+    return replace(exempt(found, exemptions, at.date()), warnings=tuple(warnings))
+
+
+def read_parts(names: Sequence[str]) -> list[Part]:
+    """Read the parts as they are typed; none means all. Raises `UsageError` for one that does not exist."""
+    for name in names:
+        if name not in PARTS:
+            raise UsageError(f"--what {name}: no such part", cure=nearest(name, PARTS))
+    return [one for one in PARTS if one in names or not names]

@@ -18,13 +18,14 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from cotai_tasks.errors import PreflightError
 from cotai_tasks.facts import version_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-class MissingToolError(Exception):
+class MissingToolError(PreflightError):
     """A scanner is not to be had here; the text says why. Whoever needs it skips what it would have looked at."""
 
 
@@ -64,6 +65,9 @@ KNOWN = {
     "zizmor": Known("zizmor"),
 }
 
+_QUIET = dict.fromkeys(("TRIVY_SKIP_VERSION_CHECK", "TRIVY_DISABLE_TELEMETRY"), "true")
+"""A newer Trivy asks home at each run; an older one does not know these."""
+
 _PATIENCE = 900.0
 """Seconds for one run of a scanner: secrets in a large image, on two busy cores, take minutes."""
 _ASKING = 60.0
@@ -100,6 +104,7 @@ class Tool:
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
+                env=os.environ | _QUIET,
                 timeout=_PATIENCE,
                 check=False,
             )
@@ -200,9 +205,9 @@ def _environment(lock: str) -> Path:
     try:
         requirements = fresh / "requirements.txt"
         requirements.write_text(text, encoding="utf-8")
-        _uv("venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, str(fresh))
+        uv("venv", "--quiet", "--relocatable", "--allow-existing", "--python", sys.executable, str(fresh))
         flags = ("--quiet", "--require-hashes", "--python", str(fresh))
-        _uv("pip", "install", *flags, "--requirement", str(requirements))
+        uv("pip", "install", *flags, "--requirement", str(requirements))
         _verify(fresh)
         if not place.is_dir():
             fresh.rename(place)
@@ -217,11 +222,12 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cotai-tasks" / "scanners"
 
 
-def _uv(*arguments: str) -> None:
-    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
-    if not uv:
+def uv(*arguments: str) -> None:
+    """Run `uv`, which comes with nox; raise `MissingToolError` with its reason where that fails."""
+    found = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+    if not found:
         raise MissingToolError("there is no uv")
-    done = subprocess.run([uv, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise MissingToolError(f"uv says: {reason(done.stderr)}")
 

@@ -1,0 +1,103 @@
+"""Scanning images: each is saved through the engine, near or far, and Trivy reads the file."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from cotai_tasks.console import count
+from cotai_tasks.errors import UsageError, nearest
+from cotai_tasks.security.scanning.database import fresh_database
+from cotai_tasks.security.scanning.files import broken
+from cotai_tasks.security.scanning.flaws import Looked, Report, Skipped, join
+from cotai_tasks.security.scanning.read import read_trivy
+from cotai_tasks.security.scanning.tools import MissingToolError, ScannerError, tool
+from cotai_tasks.stack import UNAVAILABLE, open_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from cotai_tasks.console import Console
+    from cotai_tasks.engine import Engine
+    from cotai_tasks.security.scanning.flaws import Flaw, Kind
+    from cotai_tasks.security.scanning.tools import Tool
+    from cotai_tasks.settings import Settings
+
+_KINDS: tuple[Kind, ...] = ("vulnerability", "secret", "misconfiguration")
+
+
+def stack_images(settings: Settings, engine: Engine, *, only: str = "", every: bool = False) -> list[str]:
+    """Name the images of a stack: our own, or every one, or the one that is asked for.
+
+    `only` is an image, or the name of the service that uses it.
+    """
+    services = open_stack(settings, engine).services
+    images = {name: one.image for name, one in services.items() if one.image != UNAVAILABLE}
+    if only:
+        if only not in images and only not in images.values():
+            raise UsageError(f"{only}: no image or service of {settings.stack_name}", cure=nearest(only, images))
+        return [images.get(only, only)]
+    own = f"{settings.variables.COTAI_REPOSITORY}/"
+    return sorted({one for one in images.values() if every or one.startswith(own)})
+
+
+def scan_images(images: Sequence[str], *, engine: Engine, console: Console, now: datetime) -> Report:
+    """Look for vulnerabilities, secrets and misconfiguration in images; one that is not there is skipped."""
+    try:
+        trivy = tool("trivy")
+    except MissingToolError as error:
+        return _skip_all(str(error))
+    present = engine.images(*images)
+    absent = [Skipped("images", kind, f"{one} is not built") for one in images if one not in present for kind in _KINDS]
+    if not images:
+        return _skip_all("the stack has no image of our own")
+    if not present:
+        return Report(skipped=tuple(absent))
+    stale = fresh_database(trivy, now)
+    scanners = ("secret", "misconfig") if stale else ("vuln", "secret", "misconfig")
+    skipped = [*absent, *([Skipped("images", "vulnerability", stale)] if stale else [])]
+    reports = []
+    for image in present:
+        with console.step(f"scanning {image}"):
+            reports.append(_scan(image, trivy, scanners, engine))
+    looked = (Looked("images", str(trivy), count(len(present), "image")),)
+    return join([*reports, Report(looked=looked, skipped=tuple(skipped))])
+
+
+@contextmanager
+def saved(image: str, engine: Engine) -> Iterator[Path]:
+    """Save an image into a folder that goes with the block, in a file with the image's name: Trivy calls it so."""
+    with TemporaryDirectory(prefix="cotai-image-") as folder:
+        path = Path(folder) / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file, engine.pipe("image", "save", image, what=f"saving {image}") as running:
+            for block in iter(running.read, b""):
+                file.write(block)
+            file.write(running.finish())
+        yield Path(folder)
+
+
+def _scan(image: str, trivy: Tool, scanners: Sequence[str], engine: Engine) -> Report:
+    flags = ["--quiet", "--format", "json", "--skip-check-update", "--skip-db-update", "--skip-java-db-update"]
+    looks = ["--scanners", ",".join(scanners), "--image-config-scanners", "misconfig,secret"]
+    with saved(image, engine) as folder:
+        try:
+            text = trivy.run(["image", "--input", image, *looks, *flags], directory=folder)
+            return Report(flaws=tuple(read_image(text)))
+        except (ScannerError, ValueError, KeyError) as error:
+            return Report(flaws=(broken("images", "vulnerability", "trivy", error),))
+
+
+def read_image(text: str) -> list[Flaw]:
+    """Read what Trivy tells of one image; raise `ScannerError` where it read none."""
+    if not (json.loads(text).get("Metadata") or {}).get("ImageID"):
+        raise ScannerError("trivy found no image in what the engine saved")
+    return read_trivy(text, "images")
+
+
+def _skip_all(reason: str) -> Report:
+    return Report(skipped=tuple(Skipped("images", kind, reason) for kind in _KINDS))
