@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.console import count, duration, size
+from pydantic import SecretStr
+
+from cotai_tasks.console import duration, size
 from cotai_tasks.errors import UnhealthyError, UsageError, VerdictError, nearest
 from cotai_tasks.facts import running_services
 from cotai_tasks.validate.catalogue import catalogue, select
-from cotai_tasks.validate.check import Effect, Severity, State
+from cotai_tasks.validate.check import Effect
 from cotai_tasks.validate.reports.document import document
 from cotai_tasks.validate.reports.terminal import show
 from cotai_tasks.validate.reports.write import previous, write_reports
 from cotai_tasks.validate.run import run, skipped
 from cotai_tasks.validate.subject import Subject
 from cotai_tasks.validate.throwaway import throwaway
-from cotai_tasks.variables import PRODUCTION_SECRETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cotai_tasks.engine import Engine
     from cotai_tasks.settings import Settings
     from cotai_tasks.validate.check import Check, Profile, Result
+    from cotai_tasks.variables import Variables
 
 PROFILES: tuple[Profile, ...] = ("quick", "full")
 
@@ -90,7 +92,7 @@ def validate(
         started=started,
         seconds=time.monotonic() - begun,
         previous=previous(folder),
-        secrets=_secrets(settings.variables.plain()),
+        secrets=_secrets(settings.variables),
         host=_host(engine.info()),
     )
     files = write_reports(made, folder)
@@ -99,7 +101,7 @@ def validate(
     else:
         show(made, console)
         console.say(f"Reports: {files['html']}")
-    _judge(results, subject.project)
+    _judge(made["verdict"], console)
 
 
 def validate_throwaway(
@@ -108,16 +110,6 @@ def validate_throwaway(
     """Try the checks on a stack of validation's own, which is like the one of the settings; then remove it."""
     with throwaway(settings, environ=environ, keep=keep, console=console) as own:
         validate(wish, started_after=own.seconds, settings=own.settings, engine=engine, console=console)
-
-
-def verdict(results: Sequence[Result]) -> str:
-    """Say what forbids to go live: `1 blocker and 2 majors failed`; empty where nothing does."""
-    found = []
-    for severity in (Severity.BLOCKER, Severity.MAJOR):
-        number = sum(one.forbids and one.check.severity == severity for one in results)
-        if number:
-            found.append(count(number, severity))
-    return f"{' and '.join(found)} failed" if found else ""
 
 
 def _profile(text: str) -> Profile:
@@ -169,14 +161,14 @@ def _host(told: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _secrets(plain: Mapping[str, str]) -> list[str]:
+def _secrets(variables: Variables) -> list[str]:
     """Give the values that no report may show."""
-    return [value for name in PRODUCTION_SECRETS if (value := plain[name])]
+    return [one.get_secret_value() for _, one in variables if isinstance(one, SecretStr)]
 
 
-def _judge(results: Sequence[Result], project: str) -> None:
-    if told := verdict(results):
-        names = ", ".join(one.check.id for one in results if one.forbids)
-        raise VerdictError(f"{project}: {told} ({names})", cure="Each one's evidence and cure stand above.")
-    if all(one.state == State.SKIP for one in results):
-        raise VerdictError(f"{project}: every check was skipped, so nothing is proved")
+def _judge(verdict: Mapping[str, Any], console: Console) -> None:
+    """Say the last word."""
+    if not verdict["fit"]:
+        names = f" ({', '.join(verdict['forbidding'])})" if verdict["forbidding"] else ""
+        raise VerdictError(f"{verdict['text']}{names}", cure="Each one's evidence and cure stand above.")
+    console.done(verdict["text"])

@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from pydantic import SecretStr
+
+from cotai_tasks.errors import VerdictError
+from cotai_tasks.testing import RecordingConsole
 from cotai_tasks.validate.check import Check, Outcome, Result, Severity, State
-from cotai_tasks.validate.validate import verdict
+from cotai_tasks.validate.validate import _judge, _secrets
+from tests.unit.deploy.stacks import settings
+from tests.unit.validate.reports.samples import made
 
 
 def result(severity: Severity, state: State) -> Result:
-    return Result(Check("X-01", "a promise", "a threshold", severity, lambda _: Outcome(state)), Outcome(state), 1.0)
+    return Result(Check("CFG-01", "a promise", "a threshold", severity, lambda _: Outcome(state)), Outcome(state), 1.0)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [(Severity.BLOCKER, State.PASS), (Severity.MAJOR, State.SKIP), (Severity.MAJOR, State.WARN)],
+        [(Severity.MINOR, State.FAIL), (Severity.MINOR, State.ERROR)],
+    ],
+)
+def test_minor_failures_forbid_nothing(results: list[tuple[Severity, State]]) -> None:
+    """The command ends well, and its last word is the verdict."""
+    console = RecordingConsole()
+    document = made([result(*one) for one in results])
+    _judge(document["verdict"], console)
+    assert console.text() == f"✓ {document['verdict']['text']}\n"
 
 
 @pytest.mark.parametrize(
     ("results", "told"),
     [
-        ([(Severity.BLOCKER, State.PASS), (Severity.MAJOR, State.SKIP), (Severity.MAJOR, State.WARN)], ""),
-        ([(Severity.MINOR, State.FAIL), (Severity.MINOR, State.ERROR)], ""),
-        ([(Severity.BLOCKER, State.FAIL)], "1 blocker failed"),
+        ([(Severity.BLOCKER, State.FAIL)], "1 blocker failed in 1 check (CFG-01)"),
         ([(Severity.BLOCKER, State.ERROR), (Severity.BLOCKER, State.FAIL)], "2 blockers failed"),
         ([(Severity.MAJOR, State.FAIL), (Severity.BLOCKER, State.FAIL)], "1 blocker and 1 major failed"),
+        ([(Severity.BLOCKER, State.SKIP)], "nothing is proved, every check was skipped"),
     ],
 )
 def test_blockers_and_majors_forbid(results: list[tuple[Severity, State]], told: str) -> None:
-    """A minor never does, and a check that came to no end counts like one that failed."""
-    assert verdict([result(*one) for one in results]) == told
+    """A check that came to no end counts like one that failed, and skips alone prove nothing."""
+    with pytest.raises(VerdictError) as raised:
+        _judge(made([result(*one) for one in results])["verdict"], RecordingConsole())
+    assert told in str(raised.value)
+
+
+def test_every_secret_of_the_settings_is_kept_out_of_reports() -> None:
+    """Whatever the settings hold as a secret, those of development too."""
+    variables: Any = settings().variables.model_copy(
+        update={"S3_SECRET_KEY": SecretStr("one"), "ADMIN_PASSWORD": SecretStr("two")}
+    )
+    assert {"one", "two"} <= set(_secrets(variables))
