@@ -15,7 +15,7 @@ from cotai_tasks.validate.check import Effect, Severity, SkipCheck, check, judge
 from cotai_tasks.validate.groups.health import FINE, engine_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cotai_tasks.facts import Container
     from cotai_tasks.validate.check import Outcome
@@ -42,7 +42,8 @@ _TASKS, _STEPS = 40, 20_000
 )
 def health_checks_can_fail(subject: Subject) -> Outcome:
     """Let every process of all services stand still at once, see each become unhealthy, and let them go on."""
-    asked = [one for one in subject.containers if one.state == "running" and one.health]
+    checked = [one for one in subject.containers if one.state == "running" and one.health]
+    asked = [one for one in checked if one.health == "healthy"]
     began = time.monotonic()
     seen: dict[str, float] = {}
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
@@ -54,21 +55,24 @@ def health_checks_can_fail(subject: Subject) -> Outcome:
                 time.sleep(0.5)
         finally:
             list(pool.map(lambda one: _thaw(subject, one), asked))
-            wait_until_healthy(subject)
-    return judge_sickness({one.name: seen.get(one.id) for one in asked})
+            wait_until_healthy(subject, [one.id for one in asked])
+    before = [one.name for one in checked if one not in asked]
+    return judge_sickness({one.name: seen.get(one.id) for one in asked}, before)
 
 
-def judge_sickness(seconds: Mapping[str, float | None]) -> Outcome:
-    """Judge after how many seconds each container that hung was unhealthy; None is never."""
+def judge_sickness(seconds: Mapping[str, float | None], before: Sequence[str]) -> Outcome:
+    """Judge after how many seconds each container that hung was unhealthy, None being never; some were so before."""
     faults = [
         f"{name}: {'still healthy' if told is None else f'unhealthy after {told:.0f} s'}"
         for name, told in seconds.items()
         if told is None or told > SICK
     ]
-    if not seconds:
+    faults += [f"{name}: was not healthy to begin with, which proves nothing" for name in before]
+    if not seconds and not before:
         raise SkipCheck("no service of this stack has a health check")
     longest = max((told for told in seconds.values() if told is not None), default=0.0)
-    figure = f"{len(seconds) - len(faults)} of {len(seconds)} in time, the last after {longest:.0f} s"
+    known = len(seconds) + len(before)
+    figure = f"{known - len(faults)} of {known} in time, the last after {longest:.0f} s"
     cure = "A health check must ask the service itself, with a time limit: docker/compose.yaml."
     return judged(faults, figure, cure=cure, seconds=dict(seconds))
 
@@ -94,16 +98,16 @@ def _unhealthy(subject: Subject) -> list[str]:
     return subject.engine.command("container", "ls", "--quiet", "--no-trunc", *only).split()
 
 
-def wait_until_healthy(subject: Subject) -> None:
-    """Wait until everything that was broken is well again; `EngineError` where it never is."""
+def wait_until_healthy(subject: Subject, ids: Collection[str]) -> None:
+    """Wait until these containers, which were broken, are well again; `EngineError` where one never is."""
     end = time.monotonic() + _PATIENCE
-    while time.monotonic() < end:
-        seen = [one for one in subject.engine.glance(subject.project) if one.state == "running"]
-        if all(one.health in FINE for one in seen):
-            return
+    sick = list(ids)
+    while sick and time.monotonic() < end:
         time.sleep(1)
-    names = ", ".join(one.name for one in seen if one.health not in FINE)
-    raise EngineError(f"not healthy again after {_PATIENCE:.0f} s: {names}")
+        seen = subject.engine.glance(subject.project)
+        sick = [one.name for one in seen if one.id in ids and (one.state != "running" or one.health not in FINE)]
+    if sick:
+        raise EngineError(f"not healthy again after {_PATIENCE:.0f} s: {', '.join(sick)}")
 
 
 @check(
@@ -125,7 +129,7 @@ def a_stopped_worker_loses_no_task(subject: Subject) -> Outcome:
     finally:
         stopped = engine_time(subject)
         subject.engine.command("start", *ids)
-        wait_until_healthy(subject)
+        wait_until_healthy(subject, ids)
     wanted = {"do": "collect", "ids": sent, "seconds": _PATIENCE}
     return judge_tasks(sent, with_tasks(subject, workers[0], wanted, patience=2 * _PATIENCE)["done"], stopped)
 

@@ -122,12 +122,19 @@ def test_one_shots() -> None:
 
 
 def test_sickness() -> None:
-    """HLT-04: a check that never fails, and one that fails late."""
-    assert judge_sickness({"redis-1": 20.4, "web-1": 26.0}).figure == "2 of 2 in time, the last after 26 s"
-    outcome = judge_sickness({"redis-1": None, "web-1": 34.2})
-    assert outcome.evidence == ("redis-1: still healthy", "web-1: unhealthy after 34 s")
+    """HLT-04: a check that never fails, one that fails late, one that failed before."""
+    assert judge_sickness({"redis-1": 20.4, "web-1": 26.0}, []).figure == "2 of 2 in time, the last after 26 s"
+    outcome = judge_sickness({"redis-1": None, "web-1": 34.2, "db-1": 9.0}, ["s3-1"])
+    assert (outcome.figure, outcome.evidence) == (
+        "1 of 4 in time, the last after 34 s",
+        (
+            "redis-1: still healthy",
+            "web-1: unhealthy after 34 s",
+            "s3-1: was not healthy to begin with, which proves nothing",
+        ),
+    )
     with pytest.raises(SkipCheck):
-        judge_sickness({})
+        judge_sickness({}, [])
 
 
 def test_trips() -> None:
