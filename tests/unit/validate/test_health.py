@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cotai_tasks.errors import EngineError
+from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import Service
-from cotai_tasks.testing import container
+from cotai_tasks.testing import FakeEngine, container
+from cotai_tasks.validate.celery import with_tasks
 from cotai_tasks.validate.check import SkipCheck, State
 from cotai_tasks.validate.groups.disruption import judge_sickness, judge_tasks
 from cotai_tasks.validate.groups.health import (
@@ -22,10 +27,12 @@ from cotai_tasks.validate.groups.health import (
     read_signs,
     read_time,
 )
+from cotai_tasks.validate.subject import Subject
 
 if TYPE_CHECKING:
     from cotai_tasks.facts import Container
 
+ROOT = Path(__file__).parents[3]
 FINE = container("backend")
 
 
@@ -153,6 +160,20 @@ def test_tasks() -> None:
     assert judge_tasks(["a", "b"], {"a": 90.0}, 100.0).evidence == ("lost: b",)
     with pytest.raises(SkipCheck):
         judge_tasks(["a", "b"], {"a": 90.0, "b": 95.0}, 100.0)
+
+
+def test_errands() -> None:
+    """An application may print when it is imported; one that keeps no results is skipped, one that dies is an error."""
+    for printed, found in (
+        (b'warning: old\n{"backend": true, "seconds": [0.1]}\n', None),
+        (b'{"backend": false}\n', SkipCheck),
+        (b"Segmentation fault\n", EngineError),
+    ):
+        engine = FakeEngine(streams={"exec": printed})
+        subject = Subject(load_settings(ROOT, "dev", environ={}), engine)
+        with pytest.raises(found) if found else nullcontext():
+            assert with_tasks(subject, FINE, {"do": "trips"}) == {"backend": True, "seconds": [0.1]}
+        assert b'SPEC = json.loads(\'{"do": "trips"}\')' in engine.fed[0]
 
 
 def test_kills() -> None:
