@@ -51,6 +51,10 @@ _READERS = {
     "cadvisor": "reads the control groups of all containers, and writes nothing",
     "alloy": "reads the log files of all containers, and writes nothing",
 }
+_BARE = dict.fromkeys(
+    ("mongodb-exporter", "nginx-exporter"),
+    "comes from an image of one program with nothing in it that could ask; Prometheus asks it, and alerts",
+)
 _DEFAULT_CAPABILITIES = {
     *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW"),
     *("SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
@@ -287,7 +291,7 @@ def _set(key: str, what: str) -> Callable[[Raw], str]:
 
 RULES = (
     Rule("4.1", "Containers have a user of their own", _root, 'user: "10001:10001"', _READERS),
-    Rule("4.6", "Images have a HEALTHCHECK", _unwatched, "healthcheck: in docker/compose.yaml"),
+    Rule("4.6", "Images have a HEALTHCHECK", _unwatched, "healthcheck: in docker/compose.yaml", _BARE),
     Rule("5.2", "AppArmor confines containers", _unconfined, "Leave out apparmor=unconfined."),
     Rule("5.3", "SELinux confines containers", _unlabelled, 'daemon.json: "selinux-enabled": true'),
     Rule("5.4", "Capabilities are dropped", _capabilities, "cap_drop: [ALL], and cap_add: what it needs"),
@@ -314,7 +318,7 @@ RULES = (
     Rule("5.25", "The control group is the engine's own", _set("CgroupParent", "is in another control group"),
          "Leave out cgroup_parent."),
     Rule("5.26", "Privileges cannot grow", _growing, "security_opt: [no-new-privileges:true]"),
-    Rule("5.27", "Health is watched at run time", _unasked, "healthcheck: in docker/compose.yaml"),
+    Rule("5.27", "Health is watched at run time", _unasked, "healthcheck: in docker/compose.yaml", _BARE),
     Rule("5.29", "The number of processes is limited", _forking, "deploy.resources.limits.pids"),
     Rule("5.30", "docker0 is not used", _default_bridge, "A network of the stack."),
     Rule("5.31", "The host's user namespace is not shared", _shared("UsernsMode"), "Leave out userns_mode: host."),

@@ -19,7 +19,7 @@ _JACTIONLINT = {"error": Severity.MEDIUM, "warn": Severity.LOW, "info": Severity
 
 _UNKNOWN = Severity.MEDIUM
 """What a scanner does not rate."""
-_LONGEST = 300
+_LONGEST = 200
 """Letters of a message: some scanners repeat whole scripts."""
 
 
