@@ -16,7 +16,7 @@ from rich.console import Console as RichConsole
 from cotai_tasks.console import Console
 from cotai_tasks.engine import leashed
 from cotai_tasks.errors import EngineError
-from cotai_tasks.stack import open_stack
+from cotai_tasks.stack import open_stack, split
 from cotai_tasks.volumes import VolumeFile, pack
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ class Subject:
             raise SkipCheck(f"{service}: {reason}" if service in self.known else f"this stack has no {service}")
         return found
 
+    def addresses(self, service: str, network: str) -> list[str]:
+        """Give the addresses of a service's running containers on a network of the stack."""
+        running, name = {one.id for one in self.running(service)}, f"{self.project}_{network}"
+        places = [one["NetworkSettings"]["Networks"].get(name) for one in self.inspected if one["Id"] in running]
+        return [one["IPAddress"] for one in places if one and one["IPAddress"]]
+
     @property
     def known(self) -> set[str]:
         """Every service of the Compose files, those too that were left out."""
@@ -150,24 +156,26 @@ class Subject:
         beside: Container | None = None,
         alias: str = "",
         volume: str = "",
+        image: str = "",
         patience: float = PATIENCE,
     ) -> Any:  # noqa: ANN401 - what the probe prints
         """Run `probes/NAME.py` in a container of its own, and give the JSON that it prints.
 
-        It finds `spec` as `SPEC`, and uses the standard library alone. It stands on a network of the stack (`edge`),
-        under the name `alias` where there is one, or beside a container: with that one's own view of the network
-        and of processes. `volume` is one of the stack's, to be read below /volume, whosesoever its files are.
-        Nothing of `spec` is in a command line.
+        It finds `spec` as `SPEC`, and uses the standard library alone; nothing of it is in a command line. It stands on
+        networks of the stack (`edge`, or `edge,probe`), under the name `alias` where there is one, or beside a container:
+        with that one's own view of the network and of processes. `volume` is one of the stack's, to be read below
+        /volume, whosesoever its files are. `image` is another one than the application's.
         """
         text = resources.files("cotai_tasks.validate").joinpath(f"probes/{name}.py").read_text(encoding="utf-8")
         program = f"import json\nSPEC = json.loads({json.dumps(spec)!r})\n{text}"
-        place = f"container:{beside.id}" if beside else f"{self.project}_{network}" if network else "none"
+        places = [f"container:{beside.id}"] if beside else [f"{self.project}_{one}" for one in split(network)]
         labels = ("--label", f"cotai.validate={self.project}")
         more: tuple[str, ...] = ("--network-alias", alias) if alias else ()
-        more += ("--pid", place) if beside else ()
+        more += ("--pid", places[0]) if beside else ()
+        more += tuple(part for place in places or ["none"] for part in ("--network", place))
         more += _reading(f"{self.project}_{volume}") if volume else ()
-        command = ("run", "--rm", "--interactive", *labels, "--network", place, *_LIMITS, *more)
-        arguments = (*command, "--entrypoint", "python3", self.image, "-I", "-")
+        command = ("run", "--rm", "--interactive", *labels, *_LIMITS, *more)
+        arguments = (*command, "--entrypoint", "python3", image or self.image, "-I", "-")
         with self.engine.pipe(*arguments, what=f"the probe {name}", patience=patience) as running:
             running.write(program.encode())
             told = running.finish()

@@ -256,10 +256,7 @@ def datasources_answer(subject: Subject) -> Outcome:
 @check("MON-08", "Counters never go down, whichever worker answers", "0 of 20 scrapes", Severity.MAJOR)
 def counters_grow(subject: Subject) -> Outcome:
     """Read the metrics of each API container twenty times, with requests between."""
-    network = f"{subject.project}_edge"
-    running = {one.id for one in subject.running("backend")}
-    places = (one["NetworkSettings"]["Networks"].get(network) for one in subject.inspected if one["Id"] in running)
-    addresses = [f"{one['IPAddress']}:8000" for one in places if one and one["IPAddress"]]
+    addresses = [f"{one}:8000" for one in subject.addresses("backend", "edge")]
     path = subject.settings.variables.APP_LIVE_PATH
     told = subject.probe("counters", {"addresses": addresses, "scrapes": _SCRAPES, "path": path}, network="edge")
     return judge_counters(told)
