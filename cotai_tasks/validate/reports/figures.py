@@ -62,9 +62,11 @@ class Matrix:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the smallest of the values that at least this share of them does not exceed; there is one value at least."""
+    """Give the value that this share of them does not exceed, between two of them where it falls there."""
     ordered = sorted(values)
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+    place = share * (len(ordered) - 1)
+    below = ordered[math.floor(place)]
+    return below + (ordered[math.ceil(place)] - below) * (place % 1)
 
 
 def limit(threshold: str) -> Limit | None:
@@ -106,7 +108,9 @@ def matrix(data: Mapping[str, Any]) -> Matrix | None:
 
 def measured(data: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
     """Give the figures of a check that can be compared from run to run, by name, each with its unit."""
-    found = {f"{name} p95".strip(): (quantile(values, 0.95), "ms") for name, values in latencies(data).items()}
+    found = {
+        f"{name} p95".strip(): (round(quantile(values, 0.95), 3), "ms") for name, values in latencies(data).items()
+    }
     return found | {f"{name} memory": (one.peak, "bytes") for name, one in memory(data).items()}
 
 
