@@ -162,7 +162,7 @@ class Subject:
         """Run `probes/NAME.py` in a container of its own, and give the JSON that it prints.
 
         It finds `spec` as `SPEC`, and uses the standard library alone; nothing of it is in a command line. It stands on
-        networks of the stack (`edge`, or `edge,probe`), under the name `alias` where there is one, or beside a container:
+        networks of the stack (`edge`, or `edge,probe`), by the name `alias` where there is one, or beside a container,
         with that one's own view of the network and of processes. `volume` is one of the stack's, to be read below
         /volume, whosesoever its files are. `image` is another one than the application's.
         """
