@@ -1,27 +1,29 @@
 """What the users of a stack notice of a backup: response times of its API without one and while one is made.
 
-python -m bench.serving --recipient age1… [--rounds 3] [--output FILE]
-
-The production stack that runs is asked by containers of its own image, inside its network, so that no limit of Nginx
-counts; quiet and backup take turns. A drill of the last backup is timed at the end, where --identity opens it.
+The API is asked by containers of its own image, inside its network, so that no limit of Nginx counts; quiet and backup
+take turns. A drill of the last backup is timed at the end.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
-from rich.table import Table
+from bench.figures import Figure, measured
+from bench.workbench import inv
+from cotai_tasks.age import make_identity
+from cotai_tasks.errors import UnhealthyError
 
-from cotai_tasks.console import Console
-from cotai_tasks.engine import Engine
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.workbench import Workbench
+    from cotai_tasks.engine import Engine
+    from tests.stack.conftest import Production
 
 ASK = """
 import sys, threading, time, urllib.request
@@ -29,8 +31,9 @@ end, told = time.monotonic() + float(sys.argv[1]), []
 def ask():
     while time.monotonic() < end:
         begun = time.perf_counter()
+        question = urllib.request.Request("http://backend:8000" + sys.argv[2], headers={"Host": "localhost"})
         try:
-            with urllib.request.urlopen("http://backend:8000" + sys.argv[2], timeout=20) as answer:
+            with urllib.request.urlopen(question, timeout=20) as answer:
                 answer.read()
             told.append(time.perf_counter() - begun)
         except OSError:
@@ -41,71 +44,56 @@ users = [threading.Thread(target=ask) for _ in range(4)]
 print(*told, sep="\\n")
 """
 PATH = "/api/v1/quotations?page_size=50"
+FAILED = -1.0
+"""What stands for the seconds of an answer that did not come."""
 
 
-def ask(stack: str, seconds: float) -> list[float]:
-    """Ask the API as four users do; give the seconds of each answer, -1 for one that failed."""
-    engine = Engine()
+def measure(bench: Workbench) -> Iterator[Figure]:
+    """Ask the API during a backup and for as long without one, in turns; then drill the last backup."""
+    production, quiet, loaded = bench.production, [], []
+    identity = make_identity()
+    inv(production, "db.seed", "--count", "200", "--yes")
+    with TemporaryDirectory(prefix="cotai-bench-") as folder:
+        key, store = Path(folder, "identity"), ("--store", str(Path(folder, "store")))
+        key.write_text(f"{identity}\n")
+        key.chmod(0o600)
+        create = production.command("backup.create", *store, "--recipient", str(identity.to_public()))
+        for turn in range(bench.rounds):
+            with bench.console.step(f"round {turn + 1}: the API during a backup, and without one"):
+                answers, seconds = _during(bench.engine, production, create)
+                loaded.append(p95(answers))
+                answers, _ = _during(bench.engine, production, ["sleep", str(seconds)])  # in slices too
+                quiet.append(p95(answers))
+        yield measured("serving", loaded, quiet)
+        with bench.console.step("a drill"):
+            drill = inv(production, "backup.drill", *store, "--identity", str(key))
+    yield measured("drill", drill)
+
+
+def p95(answers: Sequence[float]) -> float:
+    """Give the time in milliseconds within which 95 of 100 were answered; raise `UnhealthyError` if one was not."""
+    if lost := answers.count(FAILED):
+        raise UnhealthyError(f"{lost} of {len(answers)} requests failed beside the backup")
+    return 1000 * statistics.quantiles(answers, n=20)[-1]
+
+
+def _during(engine: Engine, production: Production, command: Sequence[str]) -> tuple[list[float], float]:
+    """Ask for as long as a command runs, again and again; give the answers and the command's seconds."""
+    begun, answers = time.monotonic(), list[float]()
+    with subprocess.Popen(
+        command, env=production.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as running:
+        while running.poll() is None:
+            answers += _ask(engine, production.name, 2)
+        if running.returncode:
+            told = running.stderr.read() if running.stderr else ""
+            raise UnhealthyError(f"{command[1]} ended with {running.returncode}", evidence=told)
+    return answers, time.monotonic() - begun
+
+
+def _ask(engine: Engine, stack: str, seconds: float) -> list[float]:
+    """Ask the API as four users do; give the seconds of each answer."""
     image = next(one.image for one in engine.containers(stack) if one.service == "backend")
     network = ("--network", f"{stack}_edge")
     argv = ("run", "--rm", *network, "--entrypoint", "python", image, "-c", ASK, str(seconds), PATH)
     return [float(line) for line in engine.command(*argv).split()]
-
-
-def during(stack: str, command: list[str]) -> tuple[list[float], float]:
-    """Ask for as long as a command runs, again and again; give the answers and the command's seconds."""
-    begun = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
-        answers: list[float] = []
-        while running.poll() is None:
-            answers += ask(stack, 2)
-        if running.returncode:
-            sys.exit(running.stderr.read() if running.stderr else "the command failed")
-    return answers, time.monotonic() - begun
-
-
-def p95(answers: list[float]) -> float:
-    """Give the time in milliseconds within which 95 of 100 were answered."""
-    return 1000 * statistics.quantiles([one for one in answers if one >= 0], n=20)[-1]
-
-
-def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack", default="cotai-prod")
-    parser.add_argument("--recipient", required=True)
-    parser.add_argument("--identity", default="")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path)
-    chosen = parser.parse_args()
-    inv = str(Path(sys.executable).parent / "inv")
-    rounds: list[dict[str, Any]] = []
-    drill = 0.0
-    with TemporaryDirectory() as store:
-        where = ("--store", store, "--env", "prod")
-        for _ in range(chosen.rounds):
-            create = [inv, "backup.create", *where, "--recipient", chosen.recipient]
-            loaded, seconds = during(chosen.stack, create)
-            quiet, _ = during(chosen.stack, ["sleep", str(seconds)])  # in slices too: to start one costs something
-            rounds.append({"quiet": p95(quiet), "backup": p95(loaded), "seconds": seconds, "failed": loaded.count(-1)})
-        if chosen.identity:
-            begun = time.monotonic()
-            subprocess.run([inv, "backup.drill", *where, "--identity", chosen.identity], check=True)
-            drill = time.monotonic() - begun
-    table = Table("round", "p95 quiet, ms", "p95 with backup, ms", "ratio", "backup, s", "failed requests", box=None)
-    for number, one in enumerate(rounds, 1):
-        cells = (one["quiet"], one["backup"], one["backup"] / one["quiet"], one["seconds"])
-        table.add_row(str(number), *(f"{cell:.2f}" for cell in cells), str(one["failed"]))
-    Console().render(table)
-    told = {
-        "rounds": rounds,
-        "ratio": statistics.median(one["backup"] / one["quiet"] for one in rounds),
-        "drill_seconds": drill,
-    }
-    print(json.dumps(told))  # noqa: T201 - for a program
-    if chosen.output:
-        chosen.output.write_text(json.dumps(told, indent=2))
-
-
-if __name__ == "__main__":
-    main()
