@@ -1,7 +1,7 @@
 """Asks the databases as the application does: its own Python, drivers and logins; runs in one of its containers.
 
-SPEC is {only, part, times}: `only` is postgres, mongodb or redis, `part` is read, write or login (wrong ones). Gives what
-was found; {"missing": reason} where the application has no such database or no driver for it.
+SPEC is {only, part, times}: `only` is postgres, mongodb or redis, `part` is read, write or login (wrong ones). Gives
+what was found; {"missing": reason} where the application has no such database or no driver for it.
 """
 
 import json
