@@ -37,6 +37,10 @@ _SIDE_BY_SIDE = 3
 """Scanners at once: they wait for the disk and for Python to start as much as they compute."""
 
 
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What the answer of a scanner raises that says something else than we know."""
+
+
 class NothingToScanError(Exception):
     """There is nothing that a scanner could look at, or nothing that it could know; the text says why."""
 
@@ -82,7 +86,7 @@ def run_scanner(scanner: Scanner, planted: Tree) -> Report:
         found = scanner.run(found_tool, planted)
     except (MissingToolError, NothingToScanError) as error:
         return Report(skipped=(Skipped(scanner.part, scanner.kind, str(error)),))
-    except (ScannerError, ValueError, KeyError) as error:
+    except (ScannerError, *UNREADABLE) as error:
         return Report(flaws=(broken(scanner.part, scanner.kind, scanner.tool, error),))
     return Report(tuple(found.flaws), looked=(Looked(scanner.part, str(found_tool), found.at),))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cotai_tasks.console import count
 from cotai_tasks.errors import UsageError, nearest
 from cotai_tasks.security.scanning.database import fresh_database
-from cotai_tasks.security.scanning.files import broken
+from cotai_tasks.security.scanning.files import UNREADABLE, broken
 from cotai_tasks.security.scanning.flaws import Looked, Report, Skipped, join
 from cotai_tasks.security.scanning.read import read_trivy
 from cotai_tasks.security.scanning.tools import MissingToolError, ScannerError, tool
@@ -88,7 +88,7 @@ def _scan(image: str, trivy: Tool, scanners: Sequence[str], engine: Engine) -> R
         try:
             text = trivy.run(["image", "--input", image, *looks, *flags], directory=folder)
             return Report(flaws=tuple(read_image(text)))
-        except (ScannerError, ValueError, KeyError) as error:
+        except (ScannerError, *UNREADABLE) as error:
             return Report(flaws=(broken("images", "vulnerability", "trivy", error),))
 
 

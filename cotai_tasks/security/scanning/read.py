@@ -80,7 +80,7 @@ def read_schema(text: str, part: Part) -> list[Flaw]:
             where=one["filename"],
             message=_short(f"{one['path']}: {one['message']}" if "path" in one else one["message"]),
         )
-        for one in [*told.get("errors", ()), *told.get("parse_errors", ())]
+        for one in [*told["errors"], *told.get("parse_errors", ())]
     ]
 
 

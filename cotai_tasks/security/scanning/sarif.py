@@ -72,7 +72,7 @@ def _rule(flaw: Flaw) -> dict[str, Any]:
 
 
 def _result(flaw: Flaw, places: dict[str, int]) -> dict[str, Any]:
-    text = " ".join(part for part in (flaw.message, flaw.cure, flaw.note) if part)
+    text = f"{flaw.message}{f' → {flaw.cure}' if flaw.cure else ''}{f' ({flaw.note})' if flaw.note else ''}"
     # An image is no file, but a place is wanted: its name without the tag's colon, which begins a scheme in a URI.
     place: dict[str, Any] = {"artifactLocation": {"uri": flaw.where.partition(":")[0].replace(" ", "%20")}}
     if flaw.part != "images":

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cotai_tasks.errors import EngineError, UsageError, nearest
+from cotai_tasks.security.scanning.files import UNREADABLE
 from cotai_tasks.security.scanning.images import saved
 from cotai_tasks.security.scanning.tools import ScannerError, tool
 
@@ -72,7 +73,7 @@ def _write(image: str, form: Format, trivy: Tool, place: Path, folder: Path) -> 
     try:
         text = trivy.run(["image", "--input", image, *flags], directory=place)
         count = components(json.loads(text))
-    except (ScannerError, ValueError, KeyError) as error:
+    except (ScannerError, *UNREADABLE) as error:
         raise EngineError(f"{image}: no bill of materials", evidence=str(error)) from error
     if not count:
         raise EngineError(f"{image}: the bill of materials is empty", cure="Trivy could not read the image.")

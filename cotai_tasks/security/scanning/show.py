@@ -42,7 +42,8 @@ def show_report(report: Report, *, severity: Severity, form: Form, output: Path 
         fresh.replace(output)
         console.done(f"{form} written to {output}")
     elif form == "table":
-        console.render(_table(report, severity))
+        if report.worse_than(severity):
+            console.render(_table(report, severity))
     else:
         console.out(_text(report, severity, form).rstrip())
     _tell(report, severity, console)
@@ -54,7 +55,8 @@ def raise_for(report: Report, severity: Severity) -> None:
     counting = report.worse_than(severity)
     if counting:
         cure = f"Mend them, or excuse each in {FILE}, with a reason and a date."
-        raise FindingsError(f"{count(len(counting), 'finding')} that count: {_by_severity(counting)}", cure=cure)
+        told = f"{count(len(counting), 'finding')} of {severity.name} or worse"
+        raise FindingsError(f"{told}: {_by_severity(counting)}", cure=cure)
 
 
 def read_form(name: str) -> Form:
@@ -97,7 +99,7 @@ def _table(report: Report, severity: Severity) -> Table:
 def _row(flaw: Flaw) -> tuple[str, ...]:
     colour = _COLOURS.get(flaw.severity, "")
     name = f"[{colour}]{flaw.severity.name}[/]" if colour else flaw.severity.name
-    told = [flaw.message, f"→ {flaw.cure}" if flaw.cure else "", f"({flaw.note})" if flaw.note else ""]
+    told = (flaw.message, f"→ {flaw.cure}" if flaw.cure else "", f"({flaw.note})" if flaw.note else "")
     return name, escape(flaw.place), escape(f"{flaw.tool} {flaw.rule}"), escape(" ".join(one for one in told if one))
 
 

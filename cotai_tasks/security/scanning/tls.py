@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,13 +43,13 @@ class Grade:
     address: str
     """Where it was asked: `127.0.0.1:443`."""
     profile: Profile
-    compliant: bool
-    """Whether nothing differs from Mozilla's profile."""
     mark: Mark
     faults: tuple[str, ...]
     """Why it is no A+, the worst first."""
     tool: str
     protocols: tuple[str, ...] = ()
+    compliant: bool = field(kw_only=True)
+    """Whether nothing differs from Mozilla's profile."""
 
 
 def grade_tls(

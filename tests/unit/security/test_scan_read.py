@@ -83,7 +83,8 @@ def test_workflows() -> None:
 
 def test_nginx() -> None:
     """A line of the dump is told as a line of our own file."""
-    dump = "# configuration file /etc/nginx/nginx.conf:\nhttp {}\n\n# configuration file /etc/nginx/snippets/proxy.conf:\na;\nb;\n"
+    begins = "# configuration file /etc/nginx"
+    dump = f"{begins}/nginx.conf:\nhttp {{}}\n\n{begins}/snippets/proxy.conf:\na;\nb;\n"
     (found,) = read_gixy(outputs.GIXY, dump, {"/etc/nginx/snippets/proxy.conf": "nginx/snippets/proxy.conf"})
     assert (found.rule, found.severity, found.place, found.cure) == (
         "http_splitting",
