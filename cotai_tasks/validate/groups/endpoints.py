@@ -34,7 +34,7 @@ PAGES: dict[str, tuple[tuple[str, str], ...]] = {
         ("grafana", "/monitoring/api/org"),
     ),
 }
-"""The operators' pages by service, and where they are asked for; adminer and redis-commander have forms of their own."""
+"""The operators' pages by service, and where they are; adminer and redis-commander have forms of their own."""
 CLOSED = ("/metrics", "/docs", "/redoc", "/openapi.json", "/llm/docs", "/llm/metrics")
 
 

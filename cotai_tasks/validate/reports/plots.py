@@ -128,7 +128,8 @@ def network(matrix: Matrix, title: str) -> Markup:
 
 def trend(points: Sequence[Mapping[str, Any]], title: str) -> Markup:
     """Draw the last runs: a column of what went wrong in each, and a dot below that says whether it was fit."""
-    tall, step = 84, 24
+    troubled = any(sum(_troubles(one).values()) for one in points)
+    tall, step = (84 if troubled else 24), 24
     worst = max(_FEW, *(sum(_troubles(one).values()) for one in points))
     parts = [_line("axis", 0, tall + 4, step * KEPT, tall + 4)]
     for index, one in enumerate(points):
