@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cotai_tasks.task import open_console, open_settings, open_tools, project_directory, task
+from cotai_tasks.task import open_console, open_engine, open_settings, open_tools, project_directory, task
 
 if TYPE_CHECKING:
     from invoke.context import Context
@@ -174,11 +174,12 @@ def scan(
     from cotai_tasks.stack import split
 
     form, counts, parts = show.read_form(format), flaws.read_severity(severity), scan.read_parts(split(what))
-    tools = open_tools(c, env)
-    chosen = images.stack_images(tools["settings"], tools["engine"], only=only, every=all_) if "images" in parts else []
-    report = scan.scan(parts, images=chosen, **tools)
+    engine = open_engine(c) if "images" in parts else None
+    settings, console = open_settings(c, env, engine), open_console()
+    chosen = images.stack_images(settings, engine, only=only, every=all_) if engine else []
+    report = scan.scan(parts, images=chosen, settings=settings, engine=engine, console=console)
     file = project_directory(c) / output if output else None
-    show.show_report(report, severity=counts, form=form, output=file, console=tools["console"])
+    show.show_report(report, severity=counts, form=form, output=file, console=console)
 
 
 @task(

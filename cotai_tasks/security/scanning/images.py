@@ -52,20 +52,21 @@ def scan_images(images: Sequence[str], *, engine: Engine, console: Console, now:
     except MissingToolError as error:
         return _skip_all(str(error))
     present = engine.images(*images)
-    absent = [Skipped("images", kind, f"{one} is not built") for one in images if one not in present for kind in _KINDS]
     if not images:
         return _skip_all("the stack has no image of our own")
+    missing = [one for one in images if one not in present]
+    absent = _skip_all(f"not built: {', '.join(missing)}; inv build.all") if missing else Report()
     if not present:
-        return Report(skipped=tuple(absent))
+        return absent
     stale = fresh_database(trivy, now)
     scanners = ("secret", "misconfig") if stale else ("vuln", "secret", "misconfig")
-    skipped = [*absent, *([Skipped("images", "vulnerability", stale)] if stale else [])]
-    reports = []
+    skipped = (Skipped("images", "vulnerability", stale),) if stale else ()
+    reports = [absent]
     for image in present:
         with console.step(f"scanning {image}"):
             reports.append(_scan(image, trivy, scanners, engine))
     looked = (Looked("images", str(trivy), count(len(present), "image")),)
-    return join([*reports, Report(looked=looked, skipped=tuple(skipped))])
+    return join([*reports, Report(looked=looked, skipped=skipped)])
 
 
 @contextmanager

@@ -26,19 +26,19 @@ def scan(
     *,
     images: Sequence[str] = (),
     settings: Settings,
-    engine: Engine,
+    engine: Engine | None,
     console: Console,
     now: datetime | None = None,
 ) -> Report:
     """Scan the parts of one stack and its project; without `images`, those of our own that the stack uses.
 
-    What the list of exceptions names is taken out. What could not be looked at is in `skipped`, with its reason. Raises
+    Only images need an engine.     What the list of exceptions names is taken out. What could not be looked at is in `skipped`, with its reason. Raises
     `SettingsError` for a list of exceptions that has faults.
     """
     at = now or datetime.now(UTC)
     exemptions = load_exemptions(settings)
     reports = [scan_files(parts, settings=settings, console=console)]
-    if "images" in parts:
+    if engine and "images" in parts:
         chosen = images or stack_images(settings, engine)
         reports.append(scan_images(chosen, engine=engine, console=console, now=at))
     found = join(reports)

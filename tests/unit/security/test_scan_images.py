@@ -126,7 +126,7 @@ def test_an_image_that_is_not_there() -> None:
     """It is skipped; no image at all is no pass either."""
     absent = scan_images(["cotai/flower:1"], engine=engine(), console=RecordingConsole(), now=NOW)
     assert {(one.kind, one.reason) for one in absent.skipped} == {
-        (kind, "cotai/flower:1 is not built") for kind in ("vulnerability", "secret", "misconfiguration")
+        (kind, "not built: cotai/flower:1; inv build.all") for kind in ("vulnerability", "secret", "misconfiguration")
     }
     assert (absent.flaws, absent.looked, asked) == ((), (), [])
     assert len(scan_images([], engine=engine(), console=RecordingConsole(), now=NOW).skipped) == 3
