@@ -45,15 +45,17 @@ def stack_images(settings: Settings, engine: Engine, *, only: str = "", every: b
     return sorted({one for one in images.values() if every or one.startswith(own)})
 
 
-def scan_images(images: Sequence[str], *, engine: Engine, console: Console, now: datetime) -> Report:
+def scan_images(images: Sequence[str], *, engine: Engine | None, console: Console, now: datetime) -> Report:
     """Look for vulnerabilities, secrets and misconfiguration in images; one that is not there is skipped."""
+    if not engine:
+        return _skip_all("there is no engine")
+    if not images:
+        return _skip_all("the stack has no image of our own")
     try:
         trivy = tool("trivy")
     except MissingToolError as error:
         return _skip_all(str(error))
     present = engine.images(*images)
-    if not images:
-        return _skip_all("the stack has no image of our own")
     missing = [one for one in images if one not in present]
     absent = _skip_all(f"not built: {', '.join(missing)}; inv build.all") if missing else Report()
     if not present:

@@ -32,14 +32,14 @@ def scan(
 ) -> Report:
     """Scan the parts of one stack and its project; without `images`, those of our own that the stack uses.
 
-    Only images need an engine.     What the list of exceptions names is taken out. What could not be looked at is in `skipped`, with its reason. Raises
-    `SettingsError` for a list of exceptions that has faults.
+    Only images need an engine. What the list of exceptions names is taken out. What could not be looked at is in
+    `skipped`, with its reason. Raises `SettingsError` for a list of exceptions that has faults.
     """
     at = now or datetime.now(UTC)
     exemptions = load_exemptions(settings)
     reports = [scan_files(parts, settings=settings, console=console)]
-    if engine and "images" in parts:
-        chosen = images or stack_images(settings, engine)
+    if "images" in parts:
+        chosen = images or (stack_images(settings, engine) if engine else ())
         reports.append(scan_images(chosen, engine=engine, console=console, now=at))
     found = join(reports)
     warnings = unused(found, exemptions, parts)

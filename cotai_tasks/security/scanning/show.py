@@ -12,7 +12,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 
 from cotai_tasks.console import count, make_table
-from cotai_tasks.errors import FindingsError, UsageError, nearest
+from cotai_tasks.errors import FindingsError, PreflightError, UsageError, nearest
 from cotai_tasks.security.scanning.exemptions import FILE
 from cotai_tasks.security.scanning.flaws import Severity
 from cotai_tasks.security.scanning.sarif import write_sarif
@@ -51,12 +51,14 @@ def show_report(report: Report, *, severity: Severity, form: Form, output: Path 
 
 
 def raise_for(report: Report, severity: Severity) -> None:
-    """Raise `FindingsError` where a flaw is at least as bad as `severity`."""
+    """Raise `FindingsError` where a flaw is at least as bad as `severity`, `PreflightError` where nobody looked at all."""
     counting = report.worse_than(severity)
     if counting:
         cure = f"Mend them, or excuse each in {FILE}, with a reason and a date."
         told = f"{count(len(counting), 'finding')} of {severity.name} or worse"
         raise FindingsError(f"{told}: {_by_severity(counting)}", cure=cure)
+    if not report.looked:
+        raise PreflightError("nothing was looked at, so nothing has passed", cure="The reasons stand above.")
 
 
 def read_form(name: str) -> Form:

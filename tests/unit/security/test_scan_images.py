@@ -130,6 +130,7 @@ def test_an_image_that_is_not_there() -> None:
     }
     assert (absent.flaws, absent.looked, asked) == ((), (), [])
     assert len(scan_images([], engine=engine(), console=RecordingConsole(), now=NOW).skipped) == 3
+    assert len(scan_images([IMAGE], engine=None, console=RecordingConsole(), now=NOW).skipped) == 3
 
 
 @pytest.mark.parametrize("answer", ["{}", "", '{"Metadata": {}}'])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cotai_tasks import __version__
-from cotai_tasks.errors import FindingsError, UsageError
+from cotai_tasks.errors import FindingsError, PreflightError, UsageError
 from cotai_tasks.security.scanning.flaws import Flaw, Looked, Report, Severity, Skipped
 from cotai_tasks.security.scanning.sarif import write_sarif
 from cotai_tasks.security.scanning.show import read_form, show_report
@@ -73,7 +73,13 @@ def test_the_severity_decides() -> None:
     text, error = shown(Severity.MEDIUM)
     assert "root [user]" in text
     assert error == "18: 2 findings of MEDIUM or worse: 1 CRITICAL, 1 MEDIUM"
-    assert shown(Severity.HIGH, report=Report((ROOT,)))[1] == ""
+    assert shown(Severity.HIGH, report=Report((ROOT,), REPORT.looked))[1] == ""
+
+
+def test_nothing_was_looked_at() -> None:
+    """That is no success, whatever was asked for."""
+    with pytest.raises(PreflightError, match="nothing was looked at"):
+        shown(Severity.HIGH, report=Report(skipped=REPORT.skipped))
 
 
 def test_json() -> None:
