@@ -67,7 +67,10 @@ def stack_health(*, settings: Settings, engine: Engine, console: Console) -> Hea
         cure = f"inv deploy.{settings.environment} starts it."
         nothing = Sign("containers", "nothing runs", "broken", "", 0, "containers", cure)
         return Health(settings.stack_name, (nothing,))
-    backends = [one for one in containers if one.service == BACKEND and one.state == "running"]
+    # One that is still starting has nothing to say yet.
+    backends = [
+        one for one in containers if one.service == BACKEND and one.state == "running" and one.health != "starting"
+    ]
     with ThreadPoolExecutor() as pool:
         described = pool.submit(_describe, containers, settings, engine)
         asked = pool.submit(_ask_prometheus, containers, settings, engine)

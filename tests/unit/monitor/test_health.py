@@ -78,6 +78,13 @@ def test_a_prometheus_that_does_not_answer_is_broken() -> None:
     assert health.signs[-1].told == "Prometheus does not answer: refused"
 
 
+@pytest.mark.parametrize("changes", [{"health": "starting"}, {"state": "exited"}])
+def test_who_cannot_answer_yet_is_not_asked(changes: dict[str, str]) -> None:
+    """That a container starts, or has ended, is said of the container."""
+    _, engine = look(found_containers=[container("backend", **changes), container("postgres")])
+    assert engine.calls == []
+
+
 def test_an_application_that_cannot_be_asked_is_broken() -> None:
     """What the engine says is the reason; an engine that is gone is no reason of the application's."""
     health, _ = look(
