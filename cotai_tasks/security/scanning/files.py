@@ -109,10 +109,9 @@ def broken(part: Part, kind: Kind, name: str, error: Exception) -> Flaw:
 def _hadolint(scanner: Tool, planted: Tree) -> Found:
     files = _some(planted.dockerfiles, "there is no Dockerfile")
     flaws = []
-    for file in files:  # each with the configuration that stands nearest
-        config = planted.nearest(".hadolint.yaml", file)
+    for config, some in planted.by_nearest(".hadolint.yaml", files).items():
         flags = ["--config", config] if config else []
-        flaws += read_hadolint(_run(scanner, ["--no-fail", "--format", "json", *flags, file], planted.folder))
+        flaws += read_hadolint(_run(scanner, ["--no-fail", "--format", "json", *flags, *some], planted.folder))
     return Found(flaws, count(len(files), "file"))
 
 
@@ -127,8 +126,11 @@ def _trivy_config(scanner: Tool, planted: Tree) -> Found:
 
 def _compose_lint(scanner: Tool, planted: Tree) -> Found:
     files = _some(planted.compose_files, "there is no Compose file")
-    text = _run(scanner, ["check", "--strict-config", "--format", "json", *files], planted.folder, (0, 1))
-    return Found(read_compose_lint(text), count(len(files), "file"))
+    flaws = []
+    for config, some in planted.by_nearest(".compose-lint.yml", files).items():
+        flags = ["--strict-config", "--config", config] if config else []
+        flaws += read_compose_lint(_run(scanner, ["check", "--format", "json", *flags, *some], planted.folder, (0, 1)))
+    return Found(flaws, count(len(files), "file"))
 
 
 def _compose_schema(scanner: Tool, planted: Tree) -> Found:

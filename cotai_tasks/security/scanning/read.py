@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ _JACTIONLINT = {"error": Severity.MEDIUM, "warn": Severity.LOW, "info": Severity
 
 _UNKNOWN = Severity.MEDIUM
 """What a scanner does not rate."""
-_LONGEST = 200
-"""Letters of a message: some scanners repeat whole scripts."""
+_LONG, _LONGEST = 100, 200
+"""Letters of a message: some scanners give reasons, others repeat whole scripts."""
+_SENTENCE = re.compile(r"(?<=[a-z)'\"]\.) (?=[A-Z])")
 
 
 def read_hadolint(text: str) -> list[Flaw]:
@@ -59,7 +61,7 @@ def read_compose_lint(text: str) -> list[Flaw]:
             where=one["file"],
             line=int(one.get("line") or 0),
             message=_short(f"{one['service']}: {one['message']}" if one.get("service") else one["message"]),
-            cure=_short(one.get("fix", "").partition("\n")[0]),
+            cure=_short(one.get("fix", "").partition("\n")[0].rstrip(":")),
             link=next((link for link in one.get("references", ()) if link.startswith("http")), ""),
         )
         for one in json.loads(text)["findings"]
@@ -263,5 +265,8 @@ def _severity(text: str) -> Severity:
 
 
 def _short(text: str) -> str:
+    """Give one line: the first sentence of a long text, and of a long sentence the beginning."""
     line = " ".join(text.split())
+    if len(line) > _LONG:
+        line = _SENTENCE.split(line, maxsplit=1)[0]
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -51,7 +51,7 @@ def show_report(report: Report, *, severity: Severity, form: Form, output: Path 
 
 
 def raise_for(report: Report, severity: Severity) -> None:
-    """Raise `FindingsError` where a flaw is at least as bad as `severity`, `PreflightError` where nobody looked at all."""
+    """Raise `FindingsError` where a flaw is as bad as `severity` or worse, `PreflightError` where nobody looked."""
     counting = report.worse_than(severity)
     if counting:
         cure = f"Mend them, or excuse each in {FILE}, with a reason and a date."

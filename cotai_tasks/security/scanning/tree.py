@@ -58,12 +58,13 @@ class Tree:
             if fnmatch(name, ".github/workflows/*.y*ml") or fnmatch(name, ".github/actions/*/action.y*ml")
         ]
 
-    def nearest(self, name: str, file: str) -> str:
-        """Find a configuration file beside a file, or above it; the empty string where there is none."""
-        for folder in PurePosixPath(file).parents:
-            if (candidate := (folder / name).as_posix()) in self.names:
-                return candidate
-        return ""
+    def by_nearest(self, config: str, files: list[str]) -> dict[str, list[str]]:
+        """Group files by the configuration file that stands nearest, beside them or above; empty for none."""
+        groups: dict[str, list[str]] = {}
+        for file in files:
+            above = ((folder / config).as_posix() for folder in PurePosixPath(file).parents)
+            groups.setdefault(next((one for one in above if one in self.names), ""), []).append(file)
+        return groups
 
     def _named(self, *patterns: str, but: str = "") -> list[str]:
         return [

@@ -188,8 +188,7 @@ def test_hadolint_takes_the_nearest_configuration(tmp_path: Path, monkeypatch: p
     flags = ["--no-fail", "--format", "json"]
     assert asked == [
         [*flags, "Dockerfile"],
-        [*flags, "--config", "docker/.hadolint.yaml", "docker/a/Dockerfile"],
-        [*flags, "--config", "docker/.hadolint.yaml", "docker/a/b/c.Dockerfile"],
+        [*flags, "--config", "docker/.hadolint.yaml", "docker/a/Dockerfile", "docker/a/b/c.Dockerfile"],
     ]
 
 
