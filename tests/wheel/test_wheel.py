@@ -89,3 +89,10 @@ def test_a_file_of_the_project_wins(python: Path, project: Path) -> None:
     merged = Path(done.stdout.strip())
     assert (merged / "docker/redis/marker.conf").read_text() == "# ours\n"
     assert (merged / "docker/compose.yaml").is_file()
+
+
+def test_the_files_of_the_reports_are_carried(python: Path, project: Path) -> None:
+    """The page's template and style, and the schema that describes the JSON: what no import would miss."""
+    script = "import cotai_tasks.validate.reports as reports, os; print(*os.listdir(os.path.dirname(reports.__file__)))"
+    told = subprocess.run([str(python), "-c", script], cwd=project, capture_output=True, text=True, check=True)
+    assert {"page.css", "page.html", "schema.json"} <= set(told.stdout.split())
