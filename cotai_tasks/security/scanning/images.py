@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cotai_tasks.security.scanning.tools import Tool
     from cotai_tasks.settings import Settings
 
+_WITHOUT_JAVA = [part for kind in ("jar", "war", "ear", "par") for part in ("--skip-files", f"**/*.{kind}")]
+"""Archives of Java are known by their sums, from a database of its own that Trivy fetches when it meets one."""
+
 _KINDS: tuple[Kind, ...] = ("vulnerability", "secret", "misconfiguration")
 
 
@@ -85,14 +88,28 @@ def saved(image: str, engine: Engine) -> Iterator[Path]:
 
 
 def _scan(image: str, trivy: Tool, scanners: Sequence[str], engine: Engine) -> Report:
-    flags = ["--quiet", "--format", "json", "--skip-check-update", "--skip-db-update", "--skip-java-db-update"]
+    flags = ["--quiet", "--format", "json", "--skip-check-update", "--skip-db-update"]
     looks = ["--scanners", ",".join(scanners), "--image-config-scanners", "misconfig,secret"]
     with saved(image, engine) as folder:
         try:
-            text = trivy.run(["image", "--input", image, *looks, *flags], directory=folder)
-            return Report(flaws=tuple(read_image(text)))
+            text, left_out = look_into(image, [*looks, *flags], trivy, folder)
+            skipped = (Skipped("images", "vulnerability", f"{image}: {left_out}"),) if left_out else ()
+            return Report(flaws=tuple(read_image(text)), skipped=skipped)
         except (ScannerError, *UNREADABLE) as error:
             return Report(flaws=(broken("images", "vulnerability", "trivy", error),))
+
+
+def look_into(image: str, flags: Sequence[str], trivy: Tool, folder: Path) -> tuple[str, str]:
+    """Let Trivy read a saved image; give what it tells, and what it had to leave out, which may be nothing."""
+    arguments = ["image", "--input", image, *flags]
+    try:
+        return trivy.run(arguments, directory=folder), ""
+    except ScannerError as error:
+        try:
+            text = trivy.run([*arguments, *_WITHOUT_JAVA], directory=folder)
+        except ScannerError:
+            raise error from None
+        return text, f"its .jar files are left out, their database cannot be fetched: {str(error).rpartition(': ')[2]}"
 
 
 def read_image(text: str) -> list[Flaw]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cotai_tasks.errors import EngineError, UsageError, nearest
 from cotai_tasks.security.scanning.files import UNREADABLE
-from cotai_tasks.security.scanning.images import saved
+from cotai_tasks.security.scanning.images import look_into, saved
 from cotai_tasks.security.scanning.tools import ScannerError, tool
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Bill:
     format: Format
     path: Path
     components: int
+    left_out: str = ""
+    """What it does not name although it is there, and why."""
 
 
 def sbom(
@@ -71,7 +73,7 @@ def components(told: Mapping[str, Any]) -> int:
 def _write(image: str, form: Format, trivy: Tool, place: Path, folder: Path) -> Bill:
     flags = ["--quiet", "--format", _TRIVY_NAMES[form]]
     try:
-        text = trivy.run(["image", "--input", image, *flags], directory=place)
+        text, left_out = look_into(image, flags, trivy, place)
         count = components(json.loads(text))
     except (ScannerError, *UNREADABLE) as error:
         raise EngineError(f"{image}: no bill of materials", evidence=str(error)) from error
@@ -81,7 +83,7 @@ def _write(image: str, form: Format, trivy: Tool, place: Path, folder: Path) -> 
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)
-    return Bill(image, form, path, count)
+    return Bill(image, form, path, count, left_out)
 
 
 def show_bills(bills: Sequence[Bill], *, as_json: bool, console: Console) -> None:
@@ -91,3 +93,5 @@ def show_bills(bills: Sequence[Bill], *, as_json: bool, console: Console) -> Non
         return
     rows = [(one.image, one.format, str(one.components), str(one.path)) for one in bills]
     console.table(("image", "format", "parts", "file"), rows)
+    for text in dict.fromkeys(f"{one.image}: {one.left_out}" for one in bills if one.left_out):
+        console.warn(text)

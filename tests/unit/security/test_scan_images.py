@@ -42,6 +42,8 @@ class Trivy(Tool):
             return json.dumps(database)
         if "--download-db-only" in arguments:
             raise ScannerError("trivy 0.59.1 ended with 1: dial tcp: lookup mirror.example.org: no such host")
+        if failures and (reason := failures.pop(0)):
+            raise ScannerError(reason)
         image = arguments[arguments.index("--input") + 1]
         asked.append([(directory / image).read_text()])
         return answers[arguments[arguments.index("--format") + 1]]
@@ -50,6 +52,8 @@ class Trivy(Tool):
 asked: list[list[str]] = []
 database: dict[str, object] = {}
 answers: dict[str, str] = {}
+failures: list[str] = []
+"""Why the next looks into an image fail."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +62,7 @@ def _trivy(monkeypatch: pytest.MonkeyPatch) -> None:
     database.clear()
     database.update(YOUNG)
     answers.clear()
+    failures.clear()
     answers.update(json=outputs.TRIVY_IMAGE, cyclonedx='{"components": [1, 2]}')
     answers["spdx-json"] = '{"packages": [1, 2, 3]}'
     found: Callable[[str], Tool] = lambda name: Trivy(name, Path(name), "0.59.1", "PATH")  # noqa: E731
@@ -139,6 +144,28 @@ def test_what_trivy_cannot_read(answer: str) -> None:
     answers["json"] = answer
     (flaw,) = scan_images([IMAGE], engine=engine(), console=RecordingConsole(), now=NOW).flaws
     assert (flaw.rule, flaw.severity) == ("scanner-failed", Severity.CRITICAL)
+
+
+JAVA = "trivy ended with 1: Java DB: dial tcp: no such host"
+LEFT_OUT = "its .jar files are left out, their database cannot be fetched: no such host"
+
+
+def test_archives_of_java(tmp_path: Path) -> None:
+    """Where their database cannot be fetched they are left out, which is told; another failure stays one."""
+    failures[:] = [JAVA]
+    report = scan_images([IMAGE], engine=engine(), console=RecordingConsole(), now=NOW)
+    assert len(report.flaws) == 4
+    assert report.skipped == (Skipped("images", "vulnerability", f"{IMAGE}: {LEFT_OUT}"),)
+    assert asked[-2][-8:-6] == ["--skip-files", "**/*.jar"]
+    failures[:] = [JAVA]
+    console = RecordingConsole()
+    (bill,) = sbom([IMAGE], formats=["cyclonedx"], folder=tmp_path, engine=engine(), console=console)
+    assert bill.left_out == LEFT_OUT
+    show_bills([bill], as_json=False, console=console)
+    assert f"! {IMAGE}: {LEFT_OUT}" in console.text()
+    failures[:] = ["the disk is full", "the disk is full"]
+    (flaw,) = scan_images([IMAGE], engine=engine(), console=RecordingConsole(), now=NOW).flaws
+    assert "the disk is full" in flaw.message
 
 
 def test_no_trivy(monkeypatch: pytest.MonkeyPatch) -> None:
