@@ -122,7 +122,7 @@ def test_a_bad_project_fails_everywhere(tmp_path: Path) -> None:
     assert found >= {
         ("hadolint", "DL3002", "Dockerfile:4"),
         ("hadolint", "DL4000", "Dockerfile:3"),
-        ("trivy", "DS002", "Dockerfile:4"),
+        ("trivy", "DS-0002", "Dockerfile:4"),
         ("compose-lint", "CL-0002", "compose.yaml:4"),
         ("check-jsonschema", "schema", "compose.yaml"),
         ("zizmor", "template-injection", ".github/workflows/ci.yml:7"),

@@ -24,7 +24,7 @@ FILE = "security-ignore.yaml"
 """In the project's folder. The stack's own files have one too, in docker/."""
 
 _FIELDS = {
-    "id": "the scanner's id of the rule, DS002",
+    "id": "the scanner's id of the rule, DS-0002",
     "where": "a file or image, with * for any letters",
     "reason": "why it may stay",
     "expires": "a day, 2027-06-30",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ _SIDE_BY_SIDE = 3
 """Scanners at once: they wait for the disk and for Python to start as much as they compute."""
 
 
+_PREFIX = re.compile(r"ERROR:[\w.]+:")
+"""How pip-audit begins a line of its log."""
+
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 """What the answer of a scanner raises that says something else than we know."""
 
@@ -51,6 +55,8 @@ class Found:
 
     flaws: list[Flaw]
     at: str
+    missed: tuple[str, ...] = ()
+    """What it could not look at, and why."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ def run_scanner(scanner: Scanner, planted: Tree) -> Report:
         return Report(skipped=(Skipped(scanner.part, scanner.kind, str(error)),))
     except (ScannerError, *UNREADABLE) as error:
         return Report(flaws=(broken(scanner.part, scanner.kind, scanner.tool, error),))
-    return Report(tuple(found.flaws), looked=(Looked(scanner.part, str(found_tool), found.at),))
+    skipped = tuple(Skipped(scanner.part, scanner.kind, why) for why in found.missed)
+    return Report(tuple(found.flaws), (Looked(scanner.part, str(found_tool), found.at),), skipped)
 
 
 def broken(part: Part, kind: Kind, name: str, error: Exception) -> Flaw:
@@ -179,18 +186,23 @@ def _gixy(scanner: Tool, planted: Tree) -> Found:
 
 
 def _pip_audit(scanner: Tool, planted: Tree) -> Found:
-    flaws = []
+    flaws: list[Flaw] = []
+    missed: list[str] = []
     for file in planted.dependencies:
-        path = planted.folder / file
-        if not path.is_file():
-            raise NothingToScanError(f"{file}: no such file")
-        if path.name == "pyproject.toml":
-            raise NothingToScanError(f"{file} pins no versions: without requirements.txt or uv.lock nobody knows them")
-        flaws += _audit_lock(scanner, path, file)
-    return Found(flaws, count(len(planted.dependencies), "lock file"))
+        try:
+            flaws += _audit_lock(scanner, planted.folder / file, file)
+        except NothingToScanError as error:
+            missed.append(str(error))
+    if len(missed) == len(planted.dependencies):
+        raise NothingToScanError("; ".join(missed))
+    return Found(flaws, count(len(planted.dependencies) - len(missed), "lock file"), tuple(missed))
 
 
 def _audit_lock(scanner: Tool, path: Path, name: str) -> list[Flaw]:
+    if not path.is_file():
+        raise NothingToScanError(f"{name}: no such file")
+    if path.name == "pyproject.toml":
+        raise NothingToScanError(f"{name} pins no versions: without requirements.txt or uv.lock nobody knows them")
     requirements = path
     if path.name == "uv.lock":
         requirements = path.with_name("uv.requirements.txt")
@@ -201,10 +213,8 @@ def _audit_lock(scanner: Tool, path: Path, name: str) -> list[Flaw]:
     arguments = ["--strict", "--progress-spinner", "off", "--format", "json", *flags, "--requirement"]
     try:
         text = scanner.run([*arguments, str(requirements)], directory=path.parent, codes=(0, 1))
-    except ScannerError as error:
-        raise NothingToScanError(str(error)) from error
-    if not text.strip():  # with 1 it says that something was found, and also that it could not ask
-        raise NothingToScanError(f"{name}: the list of known vulnerabilities does not answer")
+    except ScannerError as error:  # the list of known vulnerabilities does not answer, or knows a package not
+        raise NothingToScanError(f"{name}: {_PREFIX.sub('', str(error))}") from error
     return read_pip_audit(text, name)
 
 

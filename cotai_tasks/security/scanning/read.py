@@ -208,7 +208,7 @@ def _trivy_fault(one: Mapping[str, Any], result: Mapping[str, Any], part: Part, 
         part=part,
         kind="misconfiguration",
         tool="trivy",
-        rule=one["ID"],
+        rule=_trivy_rule(one["ID"]),
         severity=_severity(one["Severity"]),
         where=image or result["Target"],
         line=0 if image else int((one.get("CauseMetadata") or {}).get("StartLine") or 0),
@@ -216,6 +216,12 @@ def _trivy_fault(one: Mapping[str, Any], result: Mapping[str, Any], part: Part, 
         cure=_short(one["Resolution"]),
         link=one.get("PrimaryURL", ""),
     )
+
+
+def _trivy_rule(name: str) -> str:
+    """Give the name that Trivy has now, DS-0002; it used to be DS002 and AVD-DS-0002, and lists outlive versions."""
+    found = re.fullmatch(r"(?:AVD-)?([A-Z]+)-?(\d+)", name)
+    return f"{found[1]}-{int(found[2]):04}" if found else name
 
 
 def _trivy_secret(one: Mapping[str, Any], result: Mapping[str, Any], part: Part, image: str) -> Flaw:

@@ -94,7 +94,10 @@ class Tool:
         return f"{self.name} {self.version}"
 
     def run(self, arguments: Sequence[str], *, directory: Path, codes: Sequence[int] = (0,)) -> str:
-        """Run it in a folder and give its standard output; raise `ScannerError` for an end that is none of `codes`."""
+        """Run it in a folder and give its standard output.
+
+        Raises `ScannerError` where it ends with none of `codes`, or with another than 0 and without a word.
+        """
         command = [str(self.path), *arguments]
         try:
             done = subprocess.run(
@@ -112,7 +115,7 @@ class Tool:
             raise ScannerError(f"{self} came to no end in {_PATIENCE:.0f} s") from None
         except OSError as error:
             raise ScannerError(f"{self} cannot be run: {error.strerror}") from error
-        if done.returncode not in codes:
+        if done.returncode not in codes or (done.returncode and not done.stdout.strip()):
             raise ScannerError(f"{self} ended with {done.returncode}: {last_line(done.stderr or done.stdout)}")
         return done.stdout
 

@@ -167,17 +167,17 @@ def test_dependencies(planted: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     clean = run(audit, planted, monkeypatch, '{"dependencies": []}')
     assert (clean.flaws, clean.looked[0].at) == ((), "1 lock file")
     assert {"--strict", "--require-hashes", "--disable-pip"} <= set(asked[-1])
-    for report, why in (
-        (
-            run(audit, planted, monkeypatch, ""),
-            "app/requirements.txt: the list of known vulnerabilities does not answer",
-        ),
-        (run(audit, planted, monkeypatch, failure="pip-audit ended with 2: dns"), "pip-audit ended with 2: dns"),
-    ):
-        assert report == Report(skipped=(Skipped("dependencies", "vulnerability", why),))
+    mute = run(audit, planted, monkeypatch, failure="pip-audit ended with 1: ERROR:pip_audit._cli:own: not on PyPI")
+    why = "app/requirements.txt: pip-audit ended with 1: own: not on PyPI"
+    assert mute == Report(skipped=(Skipped("dependencies", "vulnerability", why),))
+    assert [one.rule for one in run(audit, planted, monkeypatch, "no JSON").flaws] == ["scanner-failed"]
     (tmp_path / "pyproject.toml").write_text("")
     loose = Tree(tmp_path, ("pyproject.toml",), dependencies=("pyproject.toml",))
     assert "pins no versions" in run(audit, loose, monkeypatch).skipped[0].reason
+    both = Tree(tmp_path, (), dependencies=("pyproject.toml", "app/requirements.txt", "gone/requirements.txt"))
+    report = run(audit, both, monkeypatch, outputs.PIP_AUDIT)
+    assert (len(report.flaws), report.looked[0].at) == (2, "1 lock file")
+    assert [one.reason.split()[-1] for one in report.skipped] == ["them", "file"]
 
 
 def test_hadolint_takes_the_nearest_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_an_image_is_saved_under_its_name() -> None:
 def test_an_image_with_holes() -> None:
     """Everything that Trivy finds, and what it looked at."""
     report = scan_images([IMAGE], engine=engine(), console=RecordingConsole(), now=NOW)
-    assert [one.rule for one in report.flaws] == ["CVE-2026-1", "private-key", "CVE-2026-2", "DS026"]
+    assert [one.rule for one in report.flaws] == ["CVE-2026-1", "private-key", "CVE-2026-2", "DS-0026"]
     assert (report.looked, report.skipped) == ((Looked("images", "trivy 0.59.1", "1 image"),), ())
     scanned = asked[-2]
     assert scanned[:5] == ["image", "--input", IMAGE, "--scanners", "vuln,secret,misconfig"]
@@ -261,7 +261,7 @@ def test_a_scan_of_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert [(one.rule, one.note) for one in report.flaws] == [
         ("CVE-2026-1", "security-ignore.yaml:2 excused it until 2026-11-01"),
         ("CVE-2026-2", ""),
-        ("DS026", ""),
+        ("DS-0026", ""),
     ]
     assert [(one.rule, one.note) for one in report.ignored] == [("private-key", "a test's own")]
     assert report.warnings == ("security-ignore.yaml:3: nothing fits gone at * any more. Take it out.",)

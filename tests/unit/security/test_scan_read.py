@@ -117,9 +117,16 @@ def test_dependencies() -> None:
 def test_trivy_on_files() -> None:
     """Faults have their line; clean files are known to have been read too."""
     (found,) = read_trivy(outputs.TRIVY_CONFIG, "dockerfiles")
-    assert (found.rule, found.severity, found.place) == ("DS002", Severity.HIGH, "docker/Dockerfile:7")
+    assert (found.rule, found.severity, found.place) == ("DS-0002", Severity.HIGH, "docker/Dockerfile:7")
     assert trivy_files(outputs.TRIVY_CONFIG) == {"docker/Dockerfile", "nginx/Dockerfile"}
     assert trivy_files('{"Results": null}') == set()
+
+
+@pytest.mark.parametrize("name", ["DS002", "DS-0002", "AVD-DS-0002"])
+def test_trivys_rules_keep_their_names(name: str) -> None:
+    """A list of exceptions outlives the version that it was written with."""
+    (found,) = read_trivy(outputs.TRIVY_CONFIG.replace('"DS002"', f'"{name}"'), "dockerfiles")
+    assert found.rule == "DS-0002"
 
 
 def test_trivy_on_an_image() -> None:
@@ -132,7 +139,7 @@ def test_trivy_on_an_image() -> None:
     assert told == [
         ("vulnerability", "CVE-2026-1", Severity.CRITICAL, f"{image}: libssl3 3.5.0", "A hole", "libssl3 3.5.1"),
         ("vulnerability", "CVE-2026-2", Severity.MEDIUM, f"{image}: perl-base 5.40", "Another", ""),
-        ("misconfiguration", "DS026", Severity.LOW, image, "No HEALTHCHECK defined", "Add HEALTHCHECK"),
+        ("misconfiguration", "DS-0026", Severity.LOW, image, "No HEALTHCHECK defined", "Add HEALTHCHECK"),
         (
             "secret",
             "private-key",

@@ -124,12 +124,14 @@ def test_another_program_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_running_one(tmp_path: Path) -> None:
     """Its output where it ends as expected; else how it ended, and its last words."""
-    path = program(tmp_path / "scanner", 'pwd; [ -z "$1" ] || { echo "no such thing" >&2; exit "$1"; }')
+    path = program(tmp_path / "scanner", '[ "$1" = 4 ] || pwd; [ -z "$1" ] || { echo "no such thing" >&2; exit "$1"; }')
     scanner = Tool("scanner", path, "1.2.3", "PATH")
     assert scanner.run([], directory=tmp_path) == f"{tmp_path}\n"
     assert scanner.run(["3"], directory=tmp_path, codes=(0, 3)) == f"{tmp_path}\n"
     with pytest.raises(ScannerError, match=r"scanner 1\.2\.3 ended with 3: no such thing"):
         scanner.run(["3"], directory=tmp_path)
+    with pytest.raises(ScannerError, match=r"scanner 1\.2\.3 ended with 4: no such thing"):
+        scanner.run(["4"], directory=tmp_path, codes=(0, 4))  # what is found, it would have told
     with pytest.raises(ScannerError, match="cannot be run: No such file"):
         Tool("gone", tmp_path / "gone", "1", "PATH").run([], directory=tmp_path)
 
