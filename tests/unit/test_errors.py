@@ -27,6 +27,8 @@ def test_every_error_has_its_own_exit_code() -> None:
         "IntegrityError": 15,
         "IdentityError": 16,
         "StaleError": 17,
+        "FindingsError": 18,
+        "VerdictError": 19,
     }
 
 
