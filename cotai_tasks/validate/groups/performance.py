@@ -57,7 +57,7 @@ def judge_api(told: Mapping[str, Any], how: str) -> Outcome:
 @check(
     "PERF-02",
     "Nginx and TLS add little to an answer",
-    "p95 < 20 ms",
+    "at most 20 ms more at p95",
     Severity.MINOR,
     envs=("prod",),
     alone=True,
@@ -92,10 +92,10 @@ def judge_proxy(through: Mapping[str, Any], beside: Mapping[str, Any]) -> Outcom
     patience=150.0,
 )
 def gateway_is_fast(subject: Subject) -> Outcome:
-    """Start the gateway's image a second time, before a model server that answers at once, and ask it 200 times."""
+    """Start the gateway's image a second time, before a model server that answers at once, and ask it 100 times."""
     container = subject.running("llm-service")[0]
     command = ["llm"] if subject.environment == "prod" else ["llm-dev"]
-    spec = {"command": command, "model": "stub", "warmup": 20, "requests": 200}
+    spec = {"command": command, "model": "stub", "warmup": 20, "requests": 100}
     return judge_gateway(subject.probe("gateway", spec, image=container.image_id, patience=140.0))
 
 

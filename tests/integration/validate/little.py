@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +34,28 @@ time.sleep(600)
 """Holds its ports open until somebody removes it."""
 
 LIMITS = ("--memory", "64m", "--cpus", "0.5", "--pids-limit", "50")
+
+
+SERVES = """
+import http.server, json, sys, time
+pages = json.loads(sys.argv[2])
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        page = pages.get(self.path, pages.get("*", {"status": 404}))
+        if "login" in page and "Authorization" not in self.headers:
+            page = {"status": page["login"]}
+        time.sleep(page.get("delay", 0))
+        body = page.get("body", "").encode()
+        self.send_response(page.get("status", 200))
+        for name, value in {"Content-Length": str(len(body)), **page.get("headers", {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(("", int(sys.argv[1])), Handler).serve_forever()
+"""
+"""Answers with the pages that it was given, by their path: status, body, headers, delay, the status without a login."""
 
 
 @dataclass
@@ -79,6 +102,19 @@ class Little:
         for other in networks[1:]:
             self.join(service, other)
         return self.made[service]
+
+    def serve(self, service: str, port: int, pages: dict[str, Any], *, networks: tuple[str, ...] = ("edge",)) -> None:
+        """Start a container, in the place of an older one, that answers with pages on a port."""
+        if service in self.made:
+            self.remove(service)
+        first, *others = networks
+        labels = (f"com.docker.compose.project={self.project}", f"com.docker.compose.service={service}")
+        command = ("run", "--detach", "--init", "--pull", "never", "--network", f"{self.project}_{first}")
+        named = ("--network-alias", service, *(part for label in labels for part in ("--label", label)))
+        program = ("--entrypoint", "python3", self.image, "-c", SERVES, str(port), json.dumps(pages))
+        self.made[service] = self.engine.command(*command, *named, *program).strip()
+        for other in others:
+            self.join(service, other)
 
     def join(self, service: str, network: str) -> None:
         """Put a container on one more network."""
