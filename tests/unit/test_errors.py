@@ -29,8 +29,6 @@ def test_every_error_has_its_own_exit_code() -> None:
         "StaleError": 17,
         "FindingsError": 18,
         "VerdictError": 19,
-        "FindingsError": 18,
-        "VerdictError": 19,
     }
 
 
