@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from cotai_tasks.validate.catalogue import catalogue
 from cotai_tasks.validate.check import State
 from cotai_tasks.validate.subject import Subject
+from tests.integration.test_scanning import private_key
 from tests.integration.validate.little import Little, little_stack
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ BROKEN = {
     "SEC-05": "a password stands in the environment of an image",
     "SEC-06": "a password stands in the environment of a container",
     "SEC-17": "a container wrote a password into its log",
+    "SEC-18": "a private key lies in an image",
 }
 
 HARD = (
@@ -102,3 +104,18 @@ def test_a_password_in_an_image_fails(little: Little, tmp_path: Path, line: str,
         assert tried(little, "SEC-05", COTAI_REPOSITORY=repository).state == state
     finally:
         little.engine.remove_images([image])
+
+
+def test_a_key_in_an_image_fails(little: Little, tmp_path: Path) -> None:
+    """SEC-18: a file that looks like one, wherever it lies."""
+    repository = f"cotai-test-{uuid.uuid4().hex[:6]}"
+    image = f"{repository}/production:{little.settings.variables.COTAI_TAG}"
+    (tmp_path / "server.key").write_text(private_key())
+    (tmp_path / "Dockerfile").write_text(f"FROM {little.image}\nCOPY server.key /srv/server.key\n")
+    list(little.engine.build(["build", "--tag", image, "--load", "."], {}, tmp_path))
+    try:
+        outcome = tried(little, "SEC-18", COTAI_REPOSITORY=repository)
+    finally:
+        little.engine.remove_images([image])
+    assert outcome.state == State.FAIL
+    assert "server.key" in "".join(outcome.evidence)
