@@ -52,7 +52,7 @@ def is_pinned(image: str) -> bool:
 def nginx_takes_its_configuration(subject: Subject) -> Outcome:
     """Let the running Nginx read what it would load next."""
     try:
-        subject.inside("nginx", ["sh", "-c", "nginx -t 2>&1"])
+        subject.inside("nginx", ["nginx", "-t"])
     except EngineError as error:
         return failed("refused", *_last(error), cure="Mend the line that is named, in nginx/ of your project.")
     return passed("taken")

@@ -53,7 +53,7 @@ def compose_is_sound(subject: Subject) -> Outcome:
 def dockerfiles_are_sound(subject: Subject) -> Outcome:
     """Let hadolint read them."""
     cure = "Mend it, or excuse it with a reason and a date: docs/scanning.md."
-    return judge(_scan(subject, "dockerfiles"), "misconfiguration", _of("hadolint"), cure)
+    return judge(_scan(subject, "dockerfiles"), "misconfiguration", _of("hadolint", security.Severity.MEDIUM), cure)
 
 
 @check("CFG-06", "Nginx' configuration opens no known hole", "0 high", Severity.MAJOR, envs=("prod",), live=False)

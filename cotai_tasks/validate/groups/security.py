@@ -139,11 +139,12 @@ def _refuses(subject: Subject, one: Container) -> bool:
 )
 def nobody_reaches_the_host(subject: Subject) -> Outcome:
     """Look for the engine's socket, devices, privileges and folders of the host."""
-    return judge_reach(subject.inspected, str(subject.settings.home))
+    own = (subject.settings.home, subject.settings.app_context, subject.settings.llm_context)
+    return judge_reach(subject.inspected, [str(one) for one in own])
 
 
-def judge_reach(inspected: Sequence[Mapping[str, Any]], home: str) -> Outcome:
-    """Judge `docker inspect` of each container; folders below `home` are the product's own configuration."""
+def judge_reach(inspected: Sequence[Mapping[str, Any]], own: Sequence[str]) -> Outcome:
+    """Judge `docker inspect` of each container; folders below `own` are the project's code and configuration."""
     faults: list[str] = []
     listed: list[str] = []
     for one in inspected:
@@ -155,7 +156,7 @@ def judge_reach(inspected: Sequence[Mapping[str, Any]], home: str) -> Outcome:
         if host.get("Devices"):
             faults.append(f"{name}: has devices of the host")
         faults += [f"{name}: has the engine's socket" for mount in binds if mount["Source"].endswith("docker.sock")]
-        wide = [mount for mount in binds if not mount["Source"].startswith(home)]
+        wide = [mount for mount in binds if not mount["Source"].startswith(tuple(own))]
         told = [f"{name}: sees {mount['Source']} of the host" for mount in wide if not mount["RW"]]
         (listed if service in FOLDERS else faults).extend(told)
         faults += [f"{name}: writes {mount['Source']} of the host" for mount in binds if mount["RW"]]

@@ -96,7 +96,7 @@ def bind(source: str, *, writes: bool = False) -> dict[str, Any]:
 )
 def test_ways_to_the_host(one: dict[str, Any], faults: tuple[str, ...]) -> None:
     """SEC-04: socket, devices, privileges, folders; what is listed may read, and never write."""
-    outcome = judge_reach([one], "/home/me/project")
+    outcome = judge_reach([one], ["/home/me/project"])
     assert outcome.evidence == faults or (outcome.state == State.PASS and not faults)
 
 
