@@ -31,9 +31,10 @@ _READ = {
 
 def measure(bench: Workbench) -> Iterator[Figure]:
     """Validate the bench's own production stack in the groups that measure time."""
+    production = bench.production
     with TemporaryDirectory(prefix="cotai-bench-") as folder, bench.console.step("validating PERF and DB"):
         what = ("--group", "PERF,DB", "--profile", "full", "--allow-writes")
-        done = bench.production.inv("monitor.validate", *what, "--output", folder, "--json")
+        done = production.inv("monitor.validate", *what, "--output", folder, "--json")
     try:
         document = json.loads(done.stdout)
     except ValueError:
