@@ -120,7 +120,7 @@ def create(
     except BaseException as error:
         if wish.counts and not dry_run and not (isinstance(error, KeyboardInterrupt) and console.interactive):
             why = str(error) if isinstance(error, CotaiError) else type(error).__name__
-            notify(settings, "failure", f"no backup was made: {why}", console=console)
+            notify(settings, "failure", f"backup.create failed: {why}", console=console)
             record_failure(stack, settings, engine, console)
         raise
     if wish.counts:
