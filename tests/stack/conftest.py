@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from cotai_tasks.variables import Variables
+from cotai_tasks.validate.throwaway import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,16 +164,6 @@ def tender(running: Development) -> dict[str, Any]:
     assert answer.status_code in {201, 202}, answer.text
     told: dict[str, Any] = answer.json()
     return told
-
-
-def free_ports() -> dict[str, str]:
-    """Find a free port for every port variable; all are held open until the last is found."""
-    names = [name for name in Variables.model_fields if name.endswith("_PORT")]
-    with ExitStack() as held:
-        sockets = {name: held.enter_context(socket.socket()) for name in names}
-        for one in sockets.values():
-            one.bind(("127.0.0.1", 0))
-        return {name: str(one.getsockname()[1]) for name, one in sockets.items()}
 
 
 # -- production --------------------------------------------------------------------------------------------------------

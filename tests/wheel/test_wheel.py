@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.conftest import free_ports
+from cotai_tasks.validate.throwaway import free_ports
 
 pytestmark = pytest.mark.integration
 

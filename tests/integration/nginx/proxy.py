@@ -26,6 +26,7 @@ from cotai_tasks.build import build_images
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import known_source, stack_variables
 from cotai_tasks.testing import RecordingConsole
+from cotai_tasks.validate.groups.edge import API_POLICY, HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,18 +39,6 @@ PROBE = "10.251.77.0/28"
 UPSTREAM = (Path(__file__).parent / "upstream.py").read_text()
 PASSWORD = "right-password"
 HTPASSWD = b"admin:{SSHA}" + base64.b64encode(hashlib.sha1(f"{PASSWORD}salt".encode()).digest() + b"salt")  # noqa: S324 - what Nginx reads
-
-
-HEADERS = {
-    "strict-transport-security": "max-age=63072000",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "strict-origin-when-cross-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cotai_tasks.age import Recipient
     from cotai_tasks.backup.manifest import Stream
+    from cotai_tasks.backup.store.base import Store
 
 IDENTITY = pyrage.x25519.Identity.generate()
 RECIPIENT = IDENTITY.to_public()
@@ -120,7 +121,7 @@ class _DisturbedUpload(MemoryUpload):
 
 def put(
     source: Script | Pieces,
-    store: MemoryStore,
+    store: Store,
     *,
     recipients: Sequence[Recipient] = (RECIPIENT,),
     floor: int = 1,
@@ -139,7 +140,7 @@ def put(
     )
 
 
-def take(stream: Stream, store: MemoryStore, identities: Sequence[Any] = (IDENTITY,)) -> bytes:
+def take(stream: Stream, store: Store, identities: Sequence[Any] = (IDENTITY,)) -> bytes:
     """Load a stream."""
     taken: list[bytes] = []
     load_stream(stream, taken.append, store=store, identities=identities, progress=lambda _plain, _stored: None)

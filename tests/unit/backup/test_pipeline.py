@@ -18,11 +18,13 @@ from cotai_tasks.backup import pipeline
 from cotai_tasks.backup.line import PIECE
 from cotai_tasks.backup.manifest import StoredObject
 from cotai_tasks.backup.pipeline import hash_stream, load_stream
+from cotai_tasks.backup.store.directory import DirectoryStore
 from cotai_tasks.errors import BackupError, EngineError, IdentityError, IntegrityError, StoreError
 from tests.unit.backup.pipes import IDENTITY, RECIPIENT, Disturbed, Pieces, Script, noise, put, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 MB = 10**6
 PART = 2**16
@@ -97,6 +99,18 @@ def test_a_next_object_is_begun_where_the_store_takes_no_more_parts(store: Distu
     assert (first, second, store.parts) == (10 * PART, 10 * PART, 26)
     assert 5 * PART < last < 6 * PART
     assert take(stream, store) == noise(25 * PART)
+
+
+def test_ten_thousand_parts_are_an_object_and_one_more_is_a_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a real store, with its own limit: what does not fit begins another object, and all of it comes back."""
+    monkeypatch.setattr(pipeline, "PART", 32)
+    data = noise(10_000 * 32)  # and a few bytes more, once it is packed
+    store = DirectoryStore(tmp_path / "backups", "backups")
+    stream = put(Pieces([data]), store, recipients=[])
+    assert [one.bytes for one in stream.objects] == [10_000 * 32, stream.stored_bytes - 10_000 * 32]
+    assert take(stream, store) == data
 
 
 def test_every_recipient_can_open_it(store: Disturbed) -> None:
