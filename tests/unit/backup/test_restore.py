@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from cotai_tasks.backup import live
+from cotai_tasks.backup import restore as module
 from cotai_tasks.backup.components.base import Difference, Dump, Leftovers, Rehearsal, Site
 from cotai_tasks.backup.live import half_done, replace
 from cotai_tasks.backup.manifest import Manifest, Stream
 from cotai_tasks.backup.rehearse import choose
-from cotai_tasks.errors import BackupError, Finding, IntegrityError, UsageError
+from cotai_tasks.errors import BackupError, CotaiError, Finding, IntegrityError, UsageError
 from cotai_tasks.facts import Project
 from cotai_tasks.stack import Stack
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
+from tests.unit.backup.catalogues import MemoryStore, catalogue, stream
+from tests.unit.backup.catalogues import manifest as plain_manifest
+from tests.unit.backup.catalogues import settings as settings_of
+from tests.unit.deploy.stacks import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,26 +47,30 @@ class Part:
     fails: str = ""
     differs: bool = False
     used_by: frozenset[str] = field(default_factory=frozenset)
+    fault: str = ""
+    """Why it does not fit here."""
+    empty: bool = True
+    left: Leftovers = field(default_factory=Leftovers)
 
     def dumps(self, site: Site) -> list[Dump]:
         raise NotImplementedError
 
-    def unfit(self, site: Site, streams: Sequence[Stream]) -> list[Finding]:
-        raise NotImplementedError
+    def unfit(self, site: Site, streams: Sequence[Stream]) -> list[Finding]:  # noqa: ARG002
+        return [Finding(self.name, self.fault, "Take another.")] if self.fault else []
 
     def rehearse(
         self, site: Site, backup: str, streams: Sequence[Stream], feed: Feed, *, keep: bool = False
     ) -> AbstractContextManager[Rehearsal]:
         raise NotImplementedError
 
-    def is_empty(self, site: Site) -> bool:
-        raise NotImplementedError
+    def is_empty(self, site: Site) -> bool:  # noqa: ARG002
+        return self.empty
 
-    def leftovers(self, site: Site) -> Leftovers:
-        raise NotImplementedError
+    def leftovers(self, site: Site) -> Leftovers:  # noqa: ARG002
+        return self.left
 
-    def discard(self, site: Site, backup: str) -> None:
-        raise NotImplementedError
+    def discard(self, site: Site, backup: str) -> None:  # noqa: ARG002
+        self._told("discard")
 
     def users(self, site: Site, streams: Sequence[Stream]) -> frozenset[str]:  # noqa: ARG002
         return self.used_by
@@ -139,6 +151,73 @@ def restore(*parts: Part, running: tuple[str, ...] = ("backend", "celery-worker"
 def parts(story: list[str], **first: object) -> tuple[Part, Part]:
     users = frozenset({"backend", "celery-worker", "celery-beat"})
     return Part("postgres", story, used_by=users, **first), Part("redis", story, used_by=users)  # type: ignore[arg-type]
+
+
+# -- before anything is touched ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., list[str]]:
+    """Give what begins a restore of a backup of 9 bytes, and tells what came of it: its findings, or its story."""
+
+    def begin(*parts: Part, free: int = 100, into: str = "live") -> list[str]:
+        held = {one.name: one for one in parts}
+        store, story = MemoryStore(), parts[0].story
+        streams = [stream(ID, name, b"abc", component=name) for name in held]
+        for one in streams:
+            store.put(one.objects[0].key, b"abc")
+        found = catalogue(tmp_path, store)
+        found.begin(ID)
+        found.commit(plain_manifest(ID, *streams))
+        monkeypatch.setattr(module, "open_stack", lambda *_: stack())
+        monkeypatch.setattr(module, "open_catalogue", lambda *_, **__: found)
+        monkeypatch.setattr(module, "all_components", lambda **_: held)
+        monkeypatch.setattr(live, "all_components", lambda: held)
+        monkeypatch.setattr(live, "stack_lock", lambda *_: nullcontext())
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+        engine = Story(story)
+        engine.host = {"DockerRootDir": "/"}
+        try:
+            module.restore(
+                into=into, yes=True, settings=settings_of(tmp_path), engine=engine, console=RecordingConsole()
+            )
+        except CotaiError as error:
+            return [f"{type(error).__name__}: {error}", *map(str, error.findings), *story]
+        return story
+
+    return begin
+
+
+def test_everything_that_stands_against_it_is_told_at_once(begun: Callable[..., list[str]]) -> None:
+    """Another version, a disk that is too small, what an earlier restore left: and nothing was touched."""
+    kept = Leftovers(replaced=frozenset({ID}))
+    cure = f"inv backup.discard --id {ID} removes it, inv backup.undo --id {ID} puts it back."
+    first, second = Part("postgres", [], fault="it was dumped by PostgreSQL 18"), Part("redis", [], left=kept)
+    assert begun(first, second, free=23) == [
+        f"PreflightError: backup {ID} cannot be restored into live",
+        "postgres: it was dumped by PostgreSQL 18. Take another.",
+        "/: 23 B free, about 23 B are needed. inv build.prune frees some.",
+        f"redis: what an earlier restore of this backup replaced is still kept. {cure}",
+    ]
+
+
+def test_a_disk_with_just_enough_room_is_enough(begun: Callable[..., list[str]]) -> None:
+    """So many times the dump, and not a byte more."""
+    story: list[str] = []
+    assert begun(Part("redis", story), free=12)[:2] == ["stage redis", "volume create"]
+    assert begun(Part("redis", []), free=11)[0] == f"PreflightError: backup {ID} cannot be restored into live"
+
+
+def test_a_stack_with_data_is_not_a_new_one(begun: Callable[..., list[str]]) -> None:
+    """Its data would be replaced without a question, and not kept: an empty one is filled."""
+    full, story = Part("redis", [], empty=False), list[str]()
+    assert begun(Part("postgres", full.story), full, into="new") == [
+        "RefusedError: redis of cotai-dev holds data already"
+    ]
+    assert "swap redis" in begun(Part("redis", story), into="new")
+
+
+# -- what touches what ------------------------------------------------------------------------------------------------
 
 
 def test_users_stop_only_for_the_swap() -> None:
