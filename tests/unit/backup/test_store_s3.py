@@ -187,7 +187,7 @@ def test_an_interruption_of_a_restore_does_not_wait_either() -> None:
     threading.Thread(target=interrupt, daemon=True).start()
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        take(stream, silent_store(client))  # type: ignore[arg-type]
+        take(stream, silent_store(client))
     spent = time.monotonic() - begun
     client.given_up.set()
     assert spent < 20
