@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,23 @@ def test_an_identity_that_does_not_open_it_says_nothing_of_the_backup(tmp_path: 
     assert recorded(found) == {}
     key.write_text(f"{own}\n")
     assert run(tmp_path, level="decrypt", identity=str(key)).ok
+
+
+def test_keys_that_are_rotated_open_each_their_own_time(tmp_path: Path, found: Catalogue) -> None:
+    """The old one what was made before, the new one what was made after; a file with both opens all of it."""
+    old, new = make_identity(), make_identity()
+    before = make_whole(found, DUMPS, NOW - timedelta(days=1), recipients=[old.to_public()])
+    after = make_whole(found, DUMPS, NOW, recipients=[new.to_public()])
+    files = {"old": f"{old}\n", "new": f"{new}\n", "both": f"{new}\n{old}\n"}
+    opened: dict[str, list[str]] = {}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        opened[name] = []
+        for backup in (before, after):
+            with suppress(IdentityError):
+                run(tmp_path, level="decrypt", backup=backup, identity=name)
+                opened[name].append(backup)
+    assert opened == {"old": [before], "new": [after], "both": [before, after]}
 
 
 def test_a_store_that_fails_says_nothing_of_the_backup(tmp_path: Path, found: Catalogue, store: MemoryStore) -> None:
