@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import weakref
 from collections import defaultdict
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -82,7 +84,13 @@ class Subject:
     @property
     def scratch(self) -> Path:
         """A folder for what checks make; it goes with this subject."""
-        return Path(self.once("scratch", lambda: TemporaryDirectory(prefix="cotai-validate-")).name)
+
+        def make() -> Path:
+            path = Path(mkdtemp(prefix="cotai-validate-"))
+            weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
+            return path
+
+        return self.once("scratch", make)
 
     @property
     def quiet(self) -> Console:

@@ -104,12 +104,13 @@ def test_a_cache_that_is_gone(running: Development, engine: Engine) -> None:
 def test_a_server_without_a_password(running: Development, engine: Engine) -> None:
     """DB-07: whoever comes is let in."""
     assert tried("DB-07", subject(running, engine)).state == State.PASS
-    password = 'redis-cli -a "$REDIS_PASSWORD" --no-auth-warning CONFIG SET requirepass'
-    running.docker("exec", running.container("redis-cache"), "sh", "-c", f'{password} ""')
+    user = 'redis-cli -a "$REDIS_PASSWORD" --no-auth-warning ACL SETUSER default'
+    cache = running.container("redis-cache")
+    assert running.docker("exec", cache, "sh", "-c", f"{user} nopass") == "OK"
     try:
         outcome = tried("DB-07", subject(running, engine))
     finally:
-        running.docker("exec", running.container("redis-cache"), "sh", "-c", f'{password} "$REDIS_PASSWORD"')
+        running.docker("exec", cache, "sh", "-c", f'{user} resetpass ">$REDIS_PASSWORD"')
     assert outcome.state == State.FAIL
     assert any("no login at cache" in line for line in outcome.evidence)
 
