@@ -17,6 +17,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from cotai_tasks.errors import UnhealthyError
+from cotai_tasks.files import packaged_files
 from cotai_tasks.settings import load_settings
 from cotai_tasks.variables import PRODUCTION_SECRETS, Variables
 
@@ -43,6 +44,9 @@ STARTS: dict[Environment, tuple[tuple[str, ...], ...]] = {
     ),
 }
 """The tasks that bring a stack up from nothing; the last one starts it."""
+
+_EXAMPLE = "env/.env.production.example"
+"""What a host without an env file of production is validated with."""
 
 _NOBODY = ("ALERT_WEBHOOK_URL", "BACKUP_WEBHOOK_URL", "DEPLOY_WEBHOOK_URL", "BACKUP_S3_ENDPOINT", "BACKUP_IDENTITY")
 """What would reach people, or their data: a throwaway stack has none of it."""
@@ -88,9 +92,7 @@ def throwaway(settings: Settings, *, environ: Mapping[str, str], keep: bool, con
             told = " ".join(f"{name}={shlex.quote(own[name])}" for name in sorted(own.keys() - environ.keys()))
             console.warn(f"kept, as asked. To remove it: {told} inv deploy.clean --volumes --yes; rm -r {folder}")
         else:
-            with console.step(f"removing {project}-{settings.environment}"):
-                _inv(("deploy.clean", "--volumes", "--yes"), settings, own)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(f"{project}-{settings.environment}", folder, settings, own, console)
 
 
 def environment(settings: Settings, *, project: str, folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +100,7 @@ def environment(settings: Settings, *, project: str, folder: Path, environ: Mapp
     own = {name: value for name, value in environ.items() if name not in PRODUCTION_SECRETS}
     own |= free_ports() | {
         "INVOKE_COTAI_PROJECT": project,
-        "INVOKE_COTAI_ENV_FILE": str(settings.env_file),
+        "INVOKE_COTAI_ENV_FILE": str(settings.env_file if settings.env_file.is_file() else packaged_files() / _EXAMPLE),
         "COTAI_ENV": settings.environment,
         "COTAI_TAG": TAG,
         "BIND_ADDRESS": "127.0.0.1",
@@ -124,6 +126,16 @@ def free_ports() -> dict[str, str]:
         for one in sockets.values():
             one.bind(("127.0.0.1", 0))
         return {name: str(one.getsockname()[1]) for name, one in sockets.items()}
+
+
+def _remove(name: str, folder: Path, settings: Settings, own: Mapping[str, str], console: Console) -> None:
+    """Remove the stack; what fails here must not hide why the rest did."""
+    try:
+        with console.step(f"removing {name}"):
+            _inv(("deploy.clean", "--volumes", "--yes"), settings, own)
+        shutil.rmtree(folder, ignore_errors=True)
+    except UnhealthyError as error:
+        console.warn(f"{name} is not removed: {error.evidence.splitlines()[-1:] or error}")
 
 
 def _inv(task: tuple[str, ...], settings: Settings, environ: Mapping[str, str]) -> None:

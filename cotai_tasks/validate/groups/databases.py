@@ -24,6 +24,8 @@ _READ_MS, _WRITE_MS, _REDIS_MS = 50.0, 50.0, 5.0
 _SHARE = 0.8
 """Of PostgreSQL's connections, that the application may use at its busiest."""
 _LOOKS = 10
+_OWN = "the application"
+"""Whose login is the right one, as probes/databases.py says it."""
 
 
 @check("DB-01", "PostgreSQL answers an indexed read in time", "p95 < 50 ms, n = 200", Severity.BLOCKER, alone=True)
@@ -142,7 +144,7 @@ def judge_redis(ms: Mapping[str, Sequence[float]], fault: str) -> Outcome:
 
 @check("DB-07", "No database lets anybody in without its password", "refused everywhere", Severity.BLOCKER)
 def databases_refuse_strangers(subject: Subject) -> Outcome:
-    """Try a wrong password, and none; the application's own is taken, as the other checks see."""
+    """Try a wrong password, and none; and the application's own, which is taken."""
     told: dict[str, str] = {}
     reasons = []
     for name in ("postgres", "mongodb", "redis"):
@@ -156,17 +158,24 @@ def databases_refuse_strangers(subject: Subject) -> Outcome:
 
 
 def judge_refusals(told: Mapping[str, str]) -> Outcome:
-    """Judge how each wrong login was refused; only a server's word counts, not that nobody answered."""
+    """Judge what was said to each login; only a server's word refuses, not that nobody answered.
+
+    The application's own is let in: a server that refuses everybody, or is gone, proves nothing.
+    """
     words = re.compile(
         "auth|password|login|credential|unauthorized|NOPERM|WRONGPASS|no pg_hba|fe_sendauth", re.IGNORECASE
     )
+    own = {how: said for how, said in told.items() if f", {_OWN}" in how}
+    wrong = {how: said for how, said in told.items() if how not in own}
     faults = [
         f"{how}: let in" if not said else f"{how}: not refused, but: {said}"
-        for how, said in told.items()
+        for how, said in wrong.items()
         if not words.search(said)
     ]
+    open_doors = len(faults)
+    faults += [f"{how}, with its own login: {said}" for how, said in own.items() if said]
     cure = "inv security.secrets --check; pg_hba.conf, users.acl, --auth."
-    return judged(faults, f"{len(told) - len(faults)} of {len(told)} refused", cure=cure)
+    return judged(faults, f"{len(wrong) - open_doors} of {len(wrong)} refused", cure=cure)
 
 
 @check(
@@ -188,14 +197,15 @@ def pools_fit(subject: Subject) -> Outcome:
     with ThreadPoolExecutor(1) as pool:
         load = pool.submit(subject.probe, "load", spec, network="edge")
         looks = [ask(subject.stack, "postgres", one_command("postgres", count), subject.engine) for _ in range(_LOOKS)]
-        load.result()
+        answered = load.result()["load"]["statuses"].get("200", 0)
     counts = [int(one.split("|")[0]) for one in looks]
-    return judge_pool(max(counts), int(looks[-1].split("|")[1]))
+    return judge_pool(max(counts), int(looks[-1].split("|")[1]), answered)
 
 
-def judge_pool(peak: int, limit: int) -> Outcome:
-    """Judge the most connections that were seen beside those that there may be."""
+def judge_pool(peak: int, limit: int, answered: int) -> Outcome:
+    """Judge the most connections that were seen beside those that there may be; without an answer there was no load."""
     faults = [f"{peak} of {limit} are used"] if peak >= _SHARE * limit else []
+    faults += [] if answered else ["the API answered nothing with 200: it was under no load"]
     return judged(
         faults, f"{peak} of {limit} ({peak / limit:.0%})", cure="DB_POOL_SIZE, fewer replicas, or a larger COTAI_SIZE."
     )

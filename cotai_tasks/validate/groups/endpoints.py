@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 _OK, _UNAUTHORIZED, _MISSING, _UNAVAILABLE = 200, 401, 404, 503
 _REDIRECTS = {301, 308}
 _SWITCHED = {101, 403}
-"""A WebSocket was opened, or the application itself refused that one: either way it was asked for one."""
+"""A WebSocket was opened, or the application refused this one: either way it was asked for one."""
+_SOCKET = "/ws/tenders/00000000-0000-0000-0000-000000000000"
 _BACK, _MENDED = 15.0, 60.0
 _SPREAD = 0.2
 """Of the time that a stream takes, the share over which its pieces must be spread."""
@@ -180,8 +181,10 @@ def internals_are_closed(subject: Subject) -> Outcome:
 def api_is_found_again(subject: Subject) -> Outcome:
     """Stop every API container, start them in another order, and wait for an answer through what stands before them."""
     ids = [one.id for one in subject.running("backend")]
-    subject.engine.command("container", "stop", *ids)
-    subject.engine.command("container", "start", *reversed(ids))
+    try:
+        subject.engine.command("container", "stop", *ids)
+    finally:
+        subject.engine.command("container", "start", *reversed(ids))
     end = time.monotonic() + 120
     while time.monotonic() < end:
         subject.look_again()
@@ -211,30 +214,37 @@ def judge_return(status: int, seconds: float) -> Outcome:
     patience=90.0,
 )
 def streams_pass(subject: Subject) -> Outcome:
-    """Let the model answer in pieces, and ask the application for a WebSocket, both through Nginx."""
+    """Let the model answer in pieces through Nginx, and ask for a WebSocket through it and beside it."""
     subject.running("ollama")
+    subject.running("backend")
+    address = subject.addresses("nginx", "probe")[0]  # the probe is on both networks, and counted on the other one
+    front = f"https://{address}:8443"
     question = {
         "model": subject.settings.variables.LLM_MODEL,
         "stream": True,
         "max_tokens": 40,
         "messages": [{"role": "user", "content": f"Count to thirty. {time.time()}"}],
     }
-    stream = _page(subject, "/llm/v1/chat/completions") | {"body": json.dumps(question)}
-    spec = {"stream": stream, "socket": _page(subject, "/ws/tenders/00000000-0000-0000-0000-000000000000")}
-    told = subject.probe("stream", spec, network="probe", patience=80.0)
-    return judge_streams(told["stream"]["status"], told["stream"]["arrivals"], told["socket"])
+    stream = {"url": f"{front}/llm/v1/chat/completions", "name": _name(subject), "body": json.dumps(question)}
+    sockets = [{"url": f"{place}{_SOCKET}", "name": _name(subject)} for place in (front, "http://backend:8000")]
+    told = subject.probe("stream", {"stream": stream, "sockets": sockets}, network="edge,probe", patience=80.0)
+    return judge_streams(told["stream"]["status"], told["stream"]["arrivals"], *told["sockets"])
 
 
-def judge_streams(status: int, arrivals: Sequence[float], socket: int) -> Outcome:
-    """Judge when pieces arrived, in seconds since the question, and the status of a WebSocket's handshake."""
+def judge_streams(status: int, arrivals: Sequence[float], through: int, beside: int) -> Outcome:
+    """Judge when pieces arrived, in seconds since the question, and a handshake through Nginx and beside it.
+
+    An application that has no such WebSocket says so beside Nginx, too: then nothing is said of WebSockets.
+    """
     faults = []
     if status != _OK or len(arrivals) < 2:  # noqa: PLR2004 - fewer are no stream
         faults.append(f"the stream: {status or 'no answer'}, {count(len(arrivals), 'piece')}")
     elif (arrivals[-1] - arrivals[0]) < _SPREAD * arrivals[-1]:
         faults.append("all pieces arrive at the end: somebody buffers them")
-    if socket not in _SWITCHED and socket != _MISSING:
-        faults.append(f"the handshake of a WebSocket is answered with {socket or 'nothing'}")
-    figure = f"{count(len(arrivals), 'piece')}; WebSocket {socket}"
+    if beside in _SWITCHED and through != beside:
+        faults.append(f"a WebSocket is answered with {through or 'nothing'}, and beside Nginx with {beside}")
+    socket = f"WebSocket {through}" if beside in _SWITCHED else "the application has no WebSocket at /ws/tenders/"
+    figure = f"{count(len(arrivals), 'piece')}; {socket}"
     return judged(faults, figure, cure="proxy_buffering off, Upgrade and Connection: nginx/snippets/proxy.conf.")
 
 

@@ -1,7 +1,8 @@
 """Asks the databases as the application does: its own Python, drivers and logins; runs in one of its containers.
 
-SPEC is {only, part, times}: `only` is postgres, mongodb or redis, `part` is read, write or login (wrong ones). Gives
-what was found; {"missing": reason} where the application has no such database or no driver for it.
+SPEC is {only, part, times}: `only` is postgres, mongodb or redis, `part` is read, write or login. Gives what was
+found: of logins what the server said to each, the application's own among them, empty where it was let in.
+{"missing": reason} where the application has no such database or no driver for it.
 """
 
 import json
@@ -10,7 +11,7 @@ import pathlib
 import time
 import urllib.parse
 
-WRONG = "not-the-password"
+WRONG, OWN = "not-the-password", "the application"
 
 
 def variable(name):
@@ -65,6 +66,7 @@ def postgres():
             return {"missing": "the application has neither psycopg nor psycopg2"}
     if SPEC["part"] == "login":
         return {
+            OWN: refused(lambda: driver.connect(url).close()),
             "a wrong password": refused(lambda: driver.connect(login(url, user(url), WRONG)).close()),
             "no login": refused(lambda: driver.connect(login(url, "", "")).close()),
         }
@@ -103,6 +105,7 @@ def mongodb():
     if SPEC["part"] == "login":
         open_url = login(url, "", "").replace("authSource=admin&", "").replace("authSource=admin", "")
         return {
+            OWN: refused(lambda: ask(url)),
             "a wrong password": refused(lambda: ask(login(url, user(url), WRONG))),
             "no login": refused(lambda: ask(open_url)),
         }
@@ -146,6 +149,7 @@ def redis():
         place = name.removesuffix("_URL").lower()
         if SPEC["part"] == "login":
             wrong, nobody = login(url, user(url), WRONG), login(url, "", "")
+            told[f"{OWN} at {place}"] = refused(lambda url=url: ping(url))
             told[f"a wrong password at {place}"] = refused(lambda wrong=wrong: ping(wrong))
             told[f"no login at {place}"] = refused(lambda nobody=nobody: ping(nobody))
             continue

@@ -1,6 +1,7 @@
 """Runs the LLM gateway of the image that this runs in before a model server that answers at once, and asks it.
 
-SPEC is {command, model, warmup, requests}. Gives the milliseconds of each answer, and the statuses counted.
+SPEC is {command, model, warmup, requests}. Gives the milliseconds of each answer over one connection, one after the
+other, and the statuses counted.
 """
 
 import collections
@@ -12,7 +13,7 @@ import subprocess
 import threading
 import time
 
-OK = 200
+OK, MISSING = 200, 404
 ANSWER = {
     "id": "stub",
     "object": "chat.completion",
@@ -26,6 +27,7 @@ class Stub(http.server.BaseHTTPRequestHandler):
     """A model server that knows one model and one answer."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece: in two, the second waits 40 ms for the first to be acknowledged
 
     def tell(self, value):
         """Answer with JSON."""
@@ -54,15 +56,16 @@ def ask(number):
     question = {"model": SPEC["model"], "messages": [{"role": "user", "content": f"Is {number} a number?"}]}
     begun = time.perf_counter()
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", 8001, timeout=20)
         connection.request("POST", "/v1/chat/completions", json.dumps(question), {"Content-Type": "application/json"})
         answer = connection.getresponse()
         answer.read()
         return answer.status, (time.perf_counter() - begun) * 1000
     except (OSError, http.client.HTTPException):
+        connection.close()  # the next question opens it anew
         return 0, (time.perf_counter() - begun) * 1000
 
 
+connection = http.client.HTTPConnection("127.0.0.1", 8001, timeout=20)
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 9999), Stub)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 environ = os.environ | {"LLM_SERVERS": "http://127.0.0.1:9999", "LLM_MODEL": SPEC["model"], "CACHE_URL": ""}
@@ -74,7 +77,7 @@ try:
     ) as gateway:
         try:
             end = time.monotonic() + 40
-            while ask("0")[0] != OK and gateway.poll() is None and time.monotonic() < end:
+            while ask("0")[0] not in {OK, MISSING} and gateway.poll() is None and time.monotonic() < end:
                 time.sleep(0.2)
             for number in range(SPEC["warmup"]):
                 ask(number)

@@ -1,7 +1,7 @@
 """Looks whether what is sent piece by piece arrives piece by piece, and whether a WebSocket is passed on.
 
-SPEC is {stream: {url, name, body}, socket: {url, name}}. Gives when each piece of the stream arrived, in seconds since
-it was asked for, and the status of the WebSocket's handshake.
+SPEC is {stream: {url, name, body}, sockets: [{url, name}]}. Gives when each piece of the stream arrived, in seconds
+since it was asked for, and the status of each WebSocket's handshake.
 """
 
 import base64
@@ -55,4 +55,4 @@ def socket(page):
     return answer.status
 
 
-print(json.dumps({"stream": stream(SPEC["stream"]), "socket": socket(SPEC["socket"])}))
+print(json.dumps({"stream": stream(SPEC["stream"]), "sockets": [socket(one) for one in SPEC["sockets"]]}))

@@ -71,10 +71,22 @@ def test_redis() -> None:
 )
 def test_refusals(said: str, state: State) -> None:
     """DB-07: let in; and silence, which is no refusal."""
-    assert judge_refusals({"postgres, a wrong password": said}).state == state
+    assert judge_refusals({"postgres, the application": "", "postgres, a wrong password": said}).state == state
+
+
+def test_who_refuses_everybody() -> None:
+    """DB-07: a server that refuses the application, too, does not keep its promise by that."""
+    told = {
+        "redis, the application at cache": "WRONGPASS",
+        "redis, no login at cache": "NOAUTH Authentication required",
+    }
+    outcome = judge_refusals(told)
+    assert (outcome.state, outcome.figure) == (State.FAIL, "1 of 1 refused")
+    assert outcome.evidence == ("redis, the application at cache, with its own login: WRONGPASS",)
 
 
 def test_pools() -> None:
-    """DB-08: from four fifths on."""
-    assert judge_pool(79, 100).state == State.PASS
-    assert judge_pool(80, 100).evidence == ("80 of 100 are used",)
+    """DB-08: from four fifths on; and no load, which proves nothing."""
+    assert judge_pool(79, 100, 500).state == State.PASS
+    assert judge_pool(80, 100, 500).evidence == ("80 of 100 are used",)
+    assert judge_pool(3, 100, 0).state == State.FAIL

@@ -78,8 +78,15 @@ def test_a_return() -> None:
 
 
 def test_streams() -> None:
-    """END-08: all at the end, too few, an upgrade that is not passed on."""
-    assert judge_streams(200, [0.1, 0.5, 1.0], 101).state == State.PASS
-    assert judge_streams(200, [0.99, 1.0], 101).evidence == ("all pieces arrive at the end: somebody buffers them",)
-    assert judge_streams(502, [], 101).state == State.FAIL
-    assert judge_streams(200, [0.1, 1.0], 426).state == State.FAIL
+    """END-08: all at the end, too few, an upgrade that is not passed on; an application without a WebSocket."""
+    fine = [0.1, 0.5, 1.0]
+    assert judge_streams(200, fine, 101, 101).figure == "3 pieces; WebSocket 101"
+    assert judge_streams(200, [0.99, 1.0], 403, 403).evidence == (
+        "all pieces arrive at the end: somebody buffers them",
+    )
+    assert judge_streams(502, [], 101, 101).state == State.FAIL
+    assert judge_streams(200, fine, 404, 403).evidence == (
+        "a WebSocket is answered with 404, and beside Nginx with 403",
+    )
+    other = judge_streams(200, fine, 404, 404)
+    assert (other.state, other.figure) == (State.PASS, "3 pieces; the application has no WebSocket at /ws/tenders/")

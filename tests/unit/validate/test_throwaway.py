@@ -47,3 +47,11 @@ def test_every_port_is_another() -> None:
     ports = free_ports()
     assert ports.keys() == {name for name in Variables.model_fields if name.endswith("_PORT")}
     assert len({*ports.values()}) == len(ports)
+
+
+def test_a_host_without_an_env_file_takes_the_example(tmp_path: Path) -> None:
+    """Production may be validated before anybody has set it up."""
+    base = load_settings(ROOT, "prod", environ={"SERVER_NAME": "unknown"}, env_file=EXAMPLE)
+    bare = base.model_copy(update={"env_file": tmp_path / "there-is-none"})
+    own = environment(bare, project="cotai-test-0a1b2c", folder=tmp_path, environ={})
+    assert Path(own["INVOKE_COTAI_ENV_FILE"]).read_text() == (ROOT / EXAMPLE).read_text()
