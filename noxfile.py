@@ -108,7 +108,9 @@ def build(session: nox.Session) -> None:
 def validate(session: nox.Session, env: str, profile: str) -> None:
     """Validate a stack of its own, from nothing: `nox -s "validate(prod, full)"`, `nox -s validate -- --group NET`."""
     install(session)
-    session.run("inv", "monitor.validate", "--throwaway", "--env", env, "--profile", profile, *session.posargs)
+    # A quick one runs beside everything else that a developer's machine does; a full one wants it for itself.
+    times = ["--report-times"] if profile == "quick" else []
+    session.run("inv", "monitor.validate", "--throwaway", "--env", env, "--profile", profile, *times, *session.posargs)
 
 
 @nox.session

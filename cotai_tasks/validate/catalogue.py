@@ -32,6 +32,9 @@ GROUPS = {
 }
 """Each group by the first half of its checks' ids, and its name."""
 
+TIMED = {"HLT-01", "HLT-06", "DB-01", "DB-04", "DB-06", "PERF-01", "PERF-02", "PERF-03", "PERF-05", "PERF-06"}
+"""Checks whose figure is a time, and so the machine's as much as the stack's."""
+
 
 def catalogue() -> list[Check]:
     """Give every check in the order of groups and numbers."""

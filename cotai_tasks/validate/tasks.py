@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         "throwaway": "Start a stack of its own, validate that, remove it: only there things are broken on purpose.",
         "keep": "Do not remove the throwaway stack.",
         "output": "The folder of the reports.",
+        "report_times": "Tell what is slow, and do not fail for it: on a machine that others use, too.",
     }
 )
 def validate(  # noqa: PLR0913, PLR0917 - a flag each
@@ -32,13 +33,14 @@ def validate(  # noqa: PLR0913, PLR0917 - a flag each
     throwaway: bool = False,
     keep: bool = False,
     output: str = "reports",
+    report_times: bool = False,
     json: bool = False,
 ) -> None:
     """Try the catalogue of checks on a stack, and report for people and machines."""
     from cotai_tasks.validate.validate import Wish, validate_throwaway
     from cotai_tasks.validate.validate import validate as procedure
 
-    wish = Wish(profile, group, id, allow_writes, project_directory(c) / output, json)
+    wish = Wish(profile, group, id, allow_writes, project_directory(c) / output, json, report_times)
     if throwaway:
         bare = env == "prod" and not env_file(c, env).is_file()
         tools = open_bare_tools(c) if bare else open_tools(c, env or "dev")

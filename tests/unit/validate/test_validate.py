@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from cotai_tasks.errors import VerdictError
 from cotai_tasks.testing import RecordingConsole
 from cotai_tasks.validate.check import Check, Outcome, Result, Severity, State
-from cotai_tasks.validate.validate import _judge, _secrets
+from cotai_tasks.validate.validate import _judge, _secrets, tolerated
 from tests.unit.deploy.stacks import settings
 from tests.unit.validate.reports.samples import made
 
@@ -56,3 +56,18 @@ def test_every_secret_of_the_settings_is_kept_out_of_reports() -> None:
         update={"S3_SECRET_KEY": SecretStr("one"), "ADMIN_PASSWORD": SecretStr("two")}
     )
     assert {"one", "two"} <= set(_secrets(variables))
+
+
+def test_what_is_slow_may_be_told_alone() -> None:
+    """Only what measures time is spared, and only its failure: a check that came to no end is none."""
+
+    def one(identity: str, state: State) -> Result:
+        check = Check(identity, "a promise", "a threshold", Severity.BLOCKER, lambda _: Outcome(state))
+        return Result(check, Outcome(state, "p95 300 ms"), 1.0)
+
+    cases = {
+        ("PERF-01", State.FAIL): State.WARN,
+        ("PERF-01", State.ERROR): State.ERROR,
+        ("NET-01", State.FAIL): State.FAIL,
+    }
+    assert {case: tolerated(one(*case)).state for case in cases} == cases
