@@ -95,9 +95,7 @@ CATALOGUE: dict[str, Figure] = {
     "size-flower": Figure("images", "size of flower", "MB", _SIZES, _NAIVE, _most_of_peer(0.25)),
     "rebuild-nothing": Figure("images", "build again, nothing changed", "s", "inv build.image production", _NAIVE),
     "rebuild-code": Figure("images", "build again, a line of code changed", "s", _REBUILD, _NAIVE, _most_of_peer(0.2)),
-    "rebuild-dependency": Figure(
-        "images", "build again, a dependency added", "s", _REBUILD, _NAIVE, _most_of_peer(1)
-    ),
+    "rebuild-dependency": Figure("images", "build again, a dependency added", "s", _REBUILD, _NAIVE, _most_of_peer(1)),
     "dev-start": Figure("stacks", "development, from nothing to all healthy", "s", _DEV, _UP, _most(90)),
     "prod-start": Figure("stacks", "production, from nothing to all healthy", "s", _PROD, "", _most(90)),
     "prod-again": Figure("stacks", "production, all containers made anew on their data", "s", _PROD, _UP, _most(30)),
