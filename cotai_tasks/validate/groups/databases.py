@@ -107,7 +107,14 @@ def judge_mongodb(ms: Sequence[float], written: int, *, primary: bool) -> Outcom
     return judged(faults, outcome.figure, cure="inv db.status; inv deploy.logs --svc mongodb.", **outcome.data)
 
 
-@check("DB-05", "MongoDB takes a transaction back", "nothing is left of it", Severity.MAJOR, effect=Effect.WRITES)
+@check(
+    "DB-05",
+    "MongoDB takes a transaction back",
+    "nothing is left of it",
+    Severity.MAJOR,
+    effect=Effect.WRITES,
+    alone=True,
+)
 def mongodb_has_transactions(subject: Subject) -> Outcome:
     """Insert in a transaction, and abort it."""
     told = _asked(subject, "mongodb", "write")["transaction"]
@@ -211,7 +218,7 @@ def judge_pool(peak: int, limit: int, answered: int) -> Outcome:
     )
 
 
-@check("DB-09", "The application's login is no superuser", "no superuser", Severity.MAJOR, envs=("prod",))
+@check("DB-09", "The application's login is no superuser", "no superuser", Severity.MAJOR, envs=("prod",), alone=True)
 def login_is_no_superuser(subject: Subject) -> Outcome:
     """Ask PostgreSQL what the application's role may."""
     superuser = _asked(subject, "postgres", "read")["superuser"]
@@ -232,7 +239,10 @@ def judge_times(ms: Sequence[float], limit: float, what: str, cure: str) -> Outc
 
 
 def _asked(subject: Subject, database: str, part: str) -> dict[str, Any]:
-    """Ask one of the databases from the application's container, once for all checks of that part."""
+    """Ask one of the databases from the application's container, once for all checks of that part.
+
+    All that share a part which is timed are alone: whichever comes first must measure in silence.
+    """
     subject.running(database)
 
     def look() -> dict[str, Any]:
