@@ -22,7 +22,7 @@ from cotai_tasks.backup.components.postgres_server import Server, live
 from cotai_tasks.backup.components.scratch import drop_scratch, scratch
 from cotai_tasks.errors import BackupError, EngineError, UsageError
 from cotai_tasks.facts import PROJECT_LABEL, SERVICE_LABEL
-from tests.integration.alone import alone, eventually
+from tests.integration.alone import alone, eventually, fill_disk, holder
 from tests.unit.backup.dumps import take as take_dump
 
 if TYPE_CHECKING:
@@ -366,6 +366,27 @@ def test_a_load_that_fails_leaves_the_live_data(postgres: Postgresql) -> None:
     component.unstage(postgres.site, BACKUP)
     assert postgres.server.databases() == {"cotai": "open"}
     assert postgres.rows("t") == 1000
+
+
+def test_a_full_disk_ends_the_restore_and_nothing_else(engine: Engine) -> None:
+    """What does not fit beside the live data is refused: its server serves on, and takes it all once there is room."""
+    noise = "encode(sha256((i || 'a')::bytea) || sha256((i || 'b')::bytea), 'hex')"
+    with alone(engine, "postgres", disk="500m") as site:
+        postgres, component = Postgresql(site), Postgres()
+        postgres.fresh(f"CREATE TABLE t AS SELECT i, {noise} AS noise FROM generate_series(1, 300000) AS i;")
+        taken = take(site, component)
+        postgres.server.ask("CHECKPOINT")
+        for room in (1, 8, 20, 40):
+            fill_disk(site, room * 2**20)
+            with pytest.raises(EngineError, match="disk is full"):
+                component.stage(site, BACKUP, taken.streams, taken.feed)
+            component.unstage(site, BACKUP)
+            assert postgres.server.databases() == {"cotai": "open"}
+            assert postgres.rows("t") == 300_000
+            postgres.ask("CREATE TABLE more AS SELECT 1")
+            postgres.ask("DROP TABLE more")
+            engine.command("exec", holder(site), "rm", "/volume/filler")
+        assert component.stage(site, BACKUP, taken.streams, taken.feed) == []
 
 
 def test_the_names_of_long_databases_do_not_become_one(postgres: Postgresql) -> None:

@@ -15,7 +15,7 @@ from cotai_tasks.backup.components.redis_server import live
 from cotai_tasks.backup.components.scratch import drop_scratch
 from cotai_tasks.backup.components.swap import Places
 from cotai_tasks.errors import BackupError, EngineError, IntegrityError
-from tests.integration.alone import alone, eventually
+from tests.integration.alone import alone, eventually, fill_disk, holder
 from tests.unit.backup.dumps import Kept, keep
 
 if TYPE_CHECKING:
@@ -192,6 +192,39 @@ def test_what_is_no_whole_dump_is_found_out(redis: Running, kept: Kept) -> None:
         ):
             pass
     assert drop_scratch(redis.site) == []
+
+
+def test_an_empty_server_is_a_backup_too(redis: Running) -> None:
+    """It is no failed dump, and put in place there is no key; until that is taken back."""
+    redis.fresh("return 0")
+    empty, component, site = keep(Redis(), redis.site), Redis(queued_tasks=True), redis.site
+    with component.rehearse(site, BACKUP, [empty.stream], empty.feed) as found:
+        assert (found.differences, found.compared) == ((), "checksum of the dump; 0 keys in 0 databases")
+    redis.fresh()
+    assert component.stage(site, BACKUP, [empty.stream], empty.feed) == []
+    component.swap(site, BACKUP)
+    assert component.is_empty(site)
+    component.revert(site, BACKUP)
+    component.unstage(site, BACKUP)
+    assert redis.ask("get", "text").strip() == "Größe"
+
+
+def test_a_full_disk_ends_the_restore_and_nothing_else(engine: Engine) -> None:
+    """What does not fit beside the live data is refused: its server serves on, and takes it all once there is room."""
+    with alone(engine, "redis", disk="24m") as site:
+        redis, component = Running(site), Redis()
+        redis.fresh("for n = 1, 100000 do redis.call('SET', n, redis.sha1hex(n)) end")
+        kept = keep(component, site)
+        redis.fresh("redis.call('SET', 'live', 'x')")
+        fill_disk(site, 2**20)
+        with pytest.raises(EngineError, match="disk is full"):
+            component.stage(site, BACKUP, [kept.stream], kept.feed)
+        component.unstage(site, BACKUP)
+        assert component.leftovers(site) == Leftovers()
+        assert redis.ask("get", "live").strip() == "x"
+        eventually(lambda: redis.ask("set", "live", "y").strip() == "OK", "a write")
+        engine.command("exec", holder(site), "rm", "/volume/filler")
+        assert component.stage(site, BACKUP, [kept.stream], kept.feed) == []
 
 
 def test_a_server_that_goes_while_it_is_dumped_is_a_failure(redis: Running) -> None:
