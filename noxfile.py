@@ -117,7 +117,7 @@ def validate(session: nox.Session, env: str, profile: str) -> None:
 def chaos(session: nox.Session) -> None:
     """Deploy all day under load; break each release, each step, the engine. The default run takes a share at random."""
     install(session)
-    session.run("pytest", "-rP", *files("tests/stack/test_rollout*.py"), *session.posargs, env={"COTAI_CHAOS": "1"})
+    session.run("pytest", "-rP", *files("tests/stack/**/test_rollout*.py"), *session.posargs, env={"COTAI_CHAOS": "1"})
 
 
 @nox.session

@@ -69,7 +69,7 @@ def _most_memory(bench: Workbench) -> Iterator[list[float]]:
     over, most = Event(), [0.0]
 
     def look() -> None:
-        while not over.wait(1):
+        while not over.wait(5):  # seldom: to look costs the engine something
             most[0] = max(most[0], _memory(bench))
 
     thread = Thread(target=look)

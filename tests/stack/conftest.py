@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -124,48 +123,6 @@ class Development(Live):
         return f"http://127.0.0.1:{self.environ[f'{service}_PORT']}{path}"
 
 
-@pytest.fixture(scope="session")
-def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """Give a stack that is not started yet, and remove whatever is left of it."""
-    application = tmp_path_factory.mktemp("application")
-    for part in ("backend", "llm"):
-        shutil.copytree(REPOSITORY / "docker/reference" / part, application / part)
-    project = f"cotai-test-{uuid.uuid4().hex[:6]}"
-    environ = {
-        **os.environ,
-        **free_ports(),
-        "INVOKE_COTAI_PROJECT": project,
-        "COTAI_ENV": "dev",
-        "COTAI_TAG": "test",
-        "APP_CONTEXT": str(application / "backend"),
-        "LLM_CONTEXT": str(application / "llm"),
-    }
-    stack = Development(f"{project}-dev", environ, application)
-    yield stack
-    stack.inv("deploy.clean", "--volumes", "--yes")
-
-
-@pytest.fixture(scope="session")
-def running(development: Development) -> Development:
-    """Give the stack with every service up and healthy, started from nothing."""
-    started = development.inv("deploy.dev")
-    assert started.returncode == 0, started.stdout + started.stderr
-    return development
-
-
-@pytest.fixture
-def tender(running: Development) -> dict[str, Any]:
-    """Give a tender that was just posted."""
-    document = {
-        "title": "Pregão 12/2026: office chairs",
-        "text": "The city of Campinas buys 40 office chairs. Deadline: 2026-12-15. Estimated value: R$ 32.000,00.",
-    }
-    answer = requests.post(running.url("BACKEND", "/api/v1/tenders"), json=document, timeout=10)
-    assert answer.status_code in {201, 202}, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
-
-
 # -- production --------------------------------------------------------------------------------------------------------
 
 
@@ -206,47 +163,6 @@ class Production(Live):
         done = subprocess.run(argv, env=self.environ, capture_output=True, text=True, check=False)
         assert bool(done.returncode) == fails, f"{service}: {command}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
-
-
-@pytest.fixture(scope="session")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """Give a production stack with secrets and a certificate, not started yet; remove whatever is left of it."""
-    folder = tmp_path_factory.mktemp("production")
-    project = f"cotai-test-{uuid.uuid4().hex[:6]}"
-    ports = free_ports()
-    (folder / "env").write_text(
-        "\n".join(
-            (
-                "COTAI_TAG=test",
-                "COTAI_EVALUATION=true",
-                f"COTAI_SECRETS={folder}/secrets",
-                "SERVER_NAME=localhost",
-                "BIND_ADDRESS=127.0.0.1",
-                f"HTTP_PORT={ports['HTTP_PORT']}",
-                f"HTTPS_PORT={ports['HTTPS_PORT']}",
-                f"PROBE_SUBNET=10.{uuid.uuid4().int % 200 + 20}.{uuid.uuid4().int % 250}.0/28",
-                "CELERY_QUEUES=default,maintenance",
-                "CELERY_AI_QUEUES=ai",
-            )
-        )
-    )
-    environ = {
-        **os.environ,
-        **ports,
-        "INVOKE_COTAI_PROJECT": project,
-        "INVOKE_COTAI_ENV_FILE": str(folder / "env"),
-        "COTAI_ENV": "prod",
-    }
-    stack = Production(f"{project}-prod", environ, folder)
-    yield stack
-    stack.inv("deploy.clean", "--volumes", "--yes")
-
-
-@pytest.fixture(scope="session")
-def deployed(production: Production) -> Production:
-    """Give the stack with every service up and healthy, deployed from nothing."""
-    deploy(production)
-    return production
 
 
 class Strange(Production):

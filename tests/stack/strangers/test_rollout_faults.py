@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from tests.stack.conftest import Strange, eventually
+from tests.stack.production.test_rollout import STEPS
 from tests.stack.restless import DEPLOY, restless
 from tests.stack.rolling import another, change, ids, inv, one_release, releases, steadily
-from tests.stack.test_rollout import STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stack.test_validation import state, validate
+from tests.stack.validation import state, validate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""One production stack, removed before another comes up: two of them are too much for two processors."""
