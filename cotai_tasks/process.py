@@ -42,6 +42,7 @@ class Running:
             env=environ,
             text=True,
             errors="replace",
+            start_new_session=True,  # a Ctrl-C is for us: we end it when we end
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
