@@ -64,7 +64,12 @@ def posting(stack: Production) -> Iterator[list[str]]:
 
 def total(stack: Production) -> int:
     """Count the quotations that there are."""
-    return int(stack.get("/api/v1/quotations").json()["total"])
+
+    def told() -> dict[str, Any] | None:
+        answer = stack.get("/api/v1/quotations")
+        return answer.json() if answer.ok else None  # Nginx may limit who has asked for much before
+
+    return int(eventually(told, "the list of quotations")["total"])
 
 
 def inv(stack: Production, *arguments: str) -> str:

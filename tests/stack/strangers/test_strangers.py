@@ -62,7 +62,7 @@ def test_a_second_deploy_has_nothing_to_do(cantina: Strange) -> None:
 def test_it_rolls_as_ours_does(cantina: Strange) -> None:
     """With its own health path and migration, and no page that tells a version: nobody notices, forth and back."""
     before = ids(cantina)
-    with steadily(cantina, "/orders/1", 5) as asked:  # Django makes a connection to PostgreSQL, with TLS, for each
+    with steadily(cantina, "/orders/1", 5) as asked:  # a connection to PostgreSQL, with TLS, each
         change(cantina, LOG_LEVEL="WARNING")
         order = requests.post(cantina.url("/orders"), json={"dish": "moqueca"}, verify=cantina.authority, timeout=15)
         said = inv(cantina, "deploy.prod", "--without", "ai,monitoring", "--yes", "--watch", "4")
