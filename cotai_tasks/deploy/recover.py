@@ -21,7 +21,7 @@ from cotai_tasks.places import fingerprints, kept_tag, move
 from cotai_tasks.stack import open_stack, read_services
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from cotai_tasks.console import Console
     from cotai_tasks.engine import Engine
@@ -88,7 +88,7 @@ def rollback(
         images = {
             one.image: found for one in then.services.values() if (found := engine.images(one.image).get(one.image))
         }
-        names = [name for name in then.services if not then.services[name].one_shot and name not in then.stateful]
+        names = to_take_back(then, {one.service for one in before} | {one.service for one in target.changes})
         decided = changes(then, names, images=images, containers=before)
         if dry_run or not decided:
             show_changes(then, decided, console)
@@ -118,6 +118,13 @@ def rollback(
             done = _rollout(then, release, records, settings, engine, console, watch=watch).run()
     console.done(f"{stack.project.name}: as release {target.id} was; users saw {done.seen}")
     return done
+
+
+def to_take_back(then: Stack, known: Collection[str]) -> list[str]:
+    """Name the services that go back: those that the stack has had, as whole groups may never have been started."""
+    return [
+        name for name, one in then.services.items() if name in known and not one.one_shot and name not in then.stateful
+    ]
 
 
 def unlock(*, yes: bool, settings: Settings, engine: Engine, console: Console) -> None:
