@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from cotai_tasks.validate.throwaway import free_ports
-from tests.stack.conftest import REPOSITORY, Development
+from tests.stack.conftest import REPOSITORY, TENDER, Development
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,7 @@ def running(development: Development) -> Development:
 @pytest.fixture
 def tender(running: Development) -> dict[str, Any]:
     """Give a tender that was just posted."""
-    document = {
-        "title": "Pregão 12/2026: office chairs",
-        "text": "The city of Campinas buys 40 office chairs. Deadline: 2026-12-15. Estimated value: R$ 32.000,00.",
-    }
-    answer = requests.post(running.url("BACKEND", "/api/v1/tenders"), json=document, timeout=10)
+    answer = requests.post(running.url("BACKEND", "/api/v1/tenders"), json=TENDER, timeout=10)
     assert answer.status_code in {201, 202}, answer.text
     told: dict[str, Any] = answer.json()
     return told
