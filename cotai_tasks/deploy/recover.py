@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.deploy.changes import changes
 from cotai_tasks.deploy.hooks import announced
-from cotai_tasks.deploy.prod import DRAIN, WATCH, old_containers, show_changes
+from cotai_tasks.deploy.prod import DRAIN, WATCH, decide, old_containers, show_changes
 from cotai_tasks.deploy.proxy import read_upstreams
 from cotai_tasks.deploy.release import Records, Release, new_id, note, owner, require_finished, unfinished
 from cotai_tasks.deploy.rollout import Rollout
@@ -85,11 +84,8 @@ def rollback(
         require_way_back(target, records.releases.values())
         then, text = _as_it_was(stack, records, target, engine)
         before = engine.containers(stack.project.name)
-        images = {
-            one.image: found for one in then.services.values() if (found := engine.images(one.image).get(one.image))
-        }
         names = to_take_back(then, {one.service for one in before} | {one.service for one in target.changes})
-        decided = changes(then, names, images=images, containers=before)
+        decided = decide(then, names, before, engine)
         if dry_run or not decided:
             show_changes(then, decided, console)
             return None
