@@ -77,6 +77,12 @@ class Service:
     """How many containers a deploy starts."""
     folders: frozenset[str] = frozenset()
     """Folders of volumes that it mounts alone: `secrets/app`, `config/postgres`."""
+    memory: int = 0
+    """Bytes that each of its containers may use; 0 without a limit."""
+    checked: bool = True
+    """Whether it has a healthcheck."""
+    fixed_name: str = ""
+    """The name of its one container, where it is given one."""
 
 
 @dataclass(frozen=True)
@@ -386,4 +392,7 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str]) -> S
         folders=frozenset(
             f"{one['source']}/{path}" for one in mounts if (path := (one.get("volume") or {}).get("subpath"))
         ),
+        memory=int(raw.get("mem_limit") or 0),
+        checked=(raw.get("healthcheck") or {}).get("test") not in (None, [], ["NONE"]),
+        fixed_name=raw.get("container_name", ""),
     )

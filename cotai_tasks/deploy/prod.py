@@ -84,6 +84,8 @@ def deploy(  # noqa: PLR0913 - a flag each
         decided = decide(stack, names, before, engine, databases=databases)
         gone = _taken_away(stack, decided, before, settings, engine, console)
         require_additive(gone, allowed=destructive)
+        beside = [name for name in named(decided, "roll") if stack.rolls[name] != "alone"]
+        production.require_room(stack, beside, before, engine)
         asked = bool(named(decided, "run", "roll", "replace", "start"))
         if asked:
             _ask(stack, decided, before, console, yes=yes)

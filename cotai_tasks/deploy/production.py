@@ -48,6 +48,7 @@ CONFIGURATION = {
 """The folders of the volume `config`, and what they are filled from."""
 
 _TUNED = "tuned.conf"
+_MEMORY = "/proc/meminfo"
 _READ_EACH_TIME = {"config/probe", "secrets/proxy"}
 """Folders whose files are read whenever they are needed: nobody has to be restarted for them."""
 
@@ -78,11 +79,46 @@ def host_findings(stack: Stack, sizes: Plan, memory: int, *, evaluation: bool) -
     return findings
 
 
+def rolled_findings(stack: Stack) -> list[Finding]:
+    """Find why services that are to be replaced without a gap cannot be: a pure judgement on the Compose files."""
+    findings = []
+    for name in sorted(stack.rolls.keys() & stack.services.keys()):
+        one = stack.services[name]
+        if not one.checked:
+            fault = "it has no healthcheck: nobody would know when its new container may serve"
+            findings.append(Finding(name, fault, "Give it one in its Compose file."))
+        if one.ports:
+            fault = "it publishes ports of the host, which an old and a new container cannot share"
+            findings.append(Finding(name, fault, "Take `ports` away: Nginx reaches it on the network."))
+        if one.fixed_name:
+            fault = f"its container is always called {one.fixed_name}, and an old and a new one cannot share a name"
+            findings.append(Finding(name, fault, "Take `container_name` away."))
+    return findings
+
+
+def require_room(stack: Stack, rolled: Collection[str], before: Collection[Container], engine: Engine) -> None:
+    """Raise `PreflightError` where the host's free memory does not carry old and new containers beside each other."""
+    running = next((one for one in before if one.service in rolled and one.state == "running"), None)
+    needed = sum(stack.services[name].memory * stack.services[name].replicas for name in rolled)
+    if running and needed > (free := free_memory(engine.command("container", "exec", running.id, "cat", _MEMORY))):
+        raise PreflightError(
+            f"old and new containers run beside each other for a while: the new ones may use {size(needed)}, "
+            f"and {size(free)} of this host is free",
+            cure="Deploy a part at a time: inv deploy.prod --only backend, then the rest.",
+        )
+
+
+def free_memory(text: str) -> int:
+    """Read from /proc/meminfo, the host's in every container, how many bytes can be had without swapping."""
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("MemAvailable:")) * 1024
+
+
 def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
     """Find everything that production lacks on this host."""
     host = engine.info()
     evaluation = settings.variables.COTAI_EVALUATION
     findings = host_findings(stack, size_plan(settings, host), int(host["MemTotal"]), evaluation=evaluation)
+    findings += rolled_findings(stack)
     findings += check_secrets(settings)
     if can_read_volumes(stack, engine):
         with ThreadPoolExecutor() as pool:  # a helper container each

@@ -17,11 +17,9 @@ from cotai_tasks.backup.components.base import Leftovers, Site
 from cotai_tasks.backup.components.mongodb import MongoDB
 from cotai_tasks.backup.components.mongodb_plan import live, revert_steps, swap_steps
 from cotai_tasks.backup.components.mongodb_server import open_server
-from cotai_tasks.build import ensure_images
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import choose_source, open_stack
-from cotai_tasks.testing import RecordingConsole
 from tests.integration.alone import eventually
 from tests.unit.backup.dumps import Kept, keep
 
@@ -126,9 +124,6 @@ def running(engine: Engine) -> Iterator[Mongo]:
     stack = open_stack(settings, engine, choose_source(settings, engine)[0])
     if stack.source != "offline":
         pytest.skip("its fillings are told to the image for evaluation")
-    console = RecordingConsole()
-    needed = replace(stack, services={"mongodb": stack.services["mongodb"]})
-    ensure_images(needed, rebuild=False, settings=settings, engine=engine, console=console)
     try:
         with engine.up(stack.project, ["mongodb"]) as start:
             eventually(lambda: start.ended, "the start")
@@ -136,8 +131,8 @@ def running(engine: Engine) -> Iterator[Mongo]:
         eventually(lambda: engine.containers(stack.project.name)[0].health == "healthy", "health")
         yield Mongo(Site(stack, settings, engine))
     finally:
-        for line in engine.down(stack.project, volumes=True):
-            console.line(line)
+        for _ in engine.down(stack.project, volumes=True):
+            pass
 
 
 @pytest.fixture

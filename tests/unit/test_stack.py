@@ -54,6 +54,9 @@ def test_a_service_is_read_from_what_compose_renders() -> None:
                 "image": "full:1",
                 "profiles": ["ai"],
                 "restart": "no",
+                "mem_limit": "268435456",
+                "healthcheck": {"test": ["CMD", "true"]},
+                "container_name": "the-one",
                 "depends_on": {"bare": {"condition": "service_healthy"}},
                 "labels": {"cotai.description": "what it is", "cotai.url": "http://x", "cotai.login": "ADMIN"},
                 "ports": [
@@ -71,7 +74,7 @@ def test_a_service_is_read_from_what_compose_renders() -> None:
         "volumes": {"data": {"name": "cotai-dev_data", "labels": {"cotai.format": "x-1"}}, "old": {"name": "old"}},
     }
     assert read_services(config) == {
-        "bare": service("bare"),
+        "bare": service("bare", checked=False),
         "full": Service(
             name="full",
             image="full:1",
@@ -84,6 +87,8 @@ def test_a_service_is_read_from_what_compose_renders() -> None:
             awaited=True,
             ports=(("127.0.0.1", 8080), ("0.0.0.0", 8081)),  # noqa: S104 - what Compose means by no address
             volumes=frozenset({"cotai-dev_data"}),
+                memory=256 * 2**20,
+                fixed_name="the-one",
         ),
     }
     assert read_formats(config) == {"cotai-dev_data": "x-1"}

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cotai_tasks.deploy.production import confirm, foreign_secrets, host_findings, outdated, read_folder
+from cotai_tasks.deploy.production import (
+    confirm,
+    foreign_secrets,
+    host_findings,
+    outdated,
+    read_folder,
+    require_room,
+    rolled_findings,
+)
 from cotai_tasks.deploy.scale import read_count
-from cotai_tasks.errors import UnhealthyError, UsageError
+from cotai_tasks.errors import PreflightError, UnhealthyError, UsageError
 from cotai_tasks.facts import started_at
 from cotai_tasks.sizing import plan
 from cotai_tasks.testing import FakeEngine, RecordingConsole, container
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
 
 
 GIB = 2**30
+MEMINFO = "MemTotal:        4028328 kB\nMemFree:          102400 kB\nMemAvailable:    1258291 kB\n"
 MEDIUM = plan("medium", cpus=4, model_memory=2048, replicas={})
 DATABASE = service(
     "postgres", volumes=frozenset({"x_postgres"}), folders=frozenset({"config/postgres", "secrets/postgres"})
@@ -52,6 +62,39 @@ def test_limits_beyond_the_host_are_refused(memory: int, cure: str) -> None:
     whole = stack(*(service(name) for name in MEDIUM.limits), source="upstream")
     (found,) = host_findings(whole, MEDIUM, memory * GIB, evaluation=False)
     assert (found.where, found.cure) == ("COTAI_SIZE", cure)
+
+
+def test_services_that_cannot_stand_beside_themselves_are_named() -> None:
+    """All findings at once; what is not rolled may be as it likes."""
+    nobody = stack(
+        service("backend", checked=False, ports=(("127.0.0.1", 8000),)),
+        service("celery-worker", fixed_name="the-worker"),
+        service("nginx", checked=False, ports=(("::", 443),), fixed_name="nginx"),
+        rolls={"backend": "proxied", "celery-worker": "beside", "left-out": "beside"},
+    )
+    found = [(one.where, one.cure) for one in rolled_findings(nobody)]
+    assert found == [
+        ("backend", "Give it one in its Compose file."),
+        ("backend", "Take `ports` away: Nginx reaches it on the network."),
+        ("celery-worker", "Take `container_name` away."),
+    ]
+
+
+@pytest.mark.parametrize(("replicas", "refused"), [(2, False), (3, True)])
+def test_memory_for_old_and_new_beside_each_other(replicas: int, refused: bool) -> None:  # noqa: FBT001
+    """What the new ones may use must be free: 512 MiB each, of 1.2 GiB."""
+    engine = FakeEngine(answers={"container exec 1 cat /proc/meminfo": MEMINFO.splitlines()})
+    rolling = stack(service("backend", memory=512 * 2**20, replicas=replicas), rolls={"backend": "proxied"})
+    before = [container("postgres", id="0"), container("backend", id="1")]
+    with pytest.raises(PreflightError, match=r"use 1\.61 GB, and 1\.29 GB of") if refused else nullcontext():
+        require_room(rolling, ["backend"], before, engine)
+
+
+def test_nothing_is_asked_where_nothing_runs_beside() -> None:
+    """A first start has no overlap."""
+    rolling = stack(service("backend", memory=2**40), rolls={"backend": "proxied"})
+    require_room(rolling, ["backend"], [container("postgres")], FakeEngine())
+    require_room(rolling, [], [container("backend")], FakeEngine())
 
 
 def test_who_was_started_before_a_file_changed_is_known() -> None:

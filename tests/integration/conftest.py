@@ -1,0 +1,27 @@
+"""What the integration tests find on the engine: every image of the development stack."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cotai_tasks.build import ensure_images
+from cotai_tasks.settings import load_settings
+from cotai_tasks.stack import choose_source, open_stack
+from cotai_tasks.testing import RecordingConsole
+
+if TYPE_CHECKING:
+    from cotai_tasks.engine import Engine
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def images(engine: Engine) -> None:
+    """Make what a fresh host lacks: whichever test comes first, it measures nobody's build."""
+    settings = load_settings(ROOT, "dev", environ=os.environ)
+    stack = open_stack(settings, engine, choose_source(settings, engine)[0])
+    ensure_images(stack, rebuild=False, settings=settings, engine=engine, console=RecordingConsole())
