@@ -51,11 +51,13 @@ def test_blockers_and_majors_forbid(results: list[tuple[Severity, State]], told:
 
 
 def test_every_secret_of_the_settings_is_kept_out_of_reports() -> None:
-    """Whatever the settings hold as a secret, those of development too."""
-    variables: Any = settings().variables.model_copy(
+    """Whatever the settings hold as a secret, those of development too, and where a webhook writes to."""
+    hook = "https://hooks.example/T0/B1/token"
+    variables: Any = settings(BACKUP_WEBHOOK_URL=hook).variables.model_copy(
         update={"S3_SECRET_KEY": SecretStr("one"), "ADMIN_PASSWORD": SecretStr("two")}
     )
-    assert {"one", "two"} <= set(_secrets(variables))
+    found = _secrets(variables)
+    assert {"one", "two", hook} <= set(found)
 
 
 def test_what_is_slow_may_be_told_alone() -> None:
