@@ -58,8 +58,10 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Unit and integration tests."""
-    run_tests(session)
+    """Unit and integration tests, some files at a time: most of them wait for containers."""
+    install(session)
+    together = ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+    session.run("pytest", *together, "tests/unit", "tests/integration", *session.posargs)
 
 
 @nox.session(python=OTHER_PYTHONS, name="tests-on")
@@ -157,12 +159,6 @@ def lock(session: nox.Session) -> None:
         session.run(
             "uv", "pip", "compile", *flags, f"{application}/requirements.in", "-o", f"{application}/requirements.txt"
         )
-
-
-def run_tests(session: nox.Session) -> None:
-    """Run the unit and the integration tests."""
-    install(session)
-    session.run("pytest", "tests/unit", "tests/integration", *session.posargs)
 
 
 def files(pattern: str) -> list[str]:

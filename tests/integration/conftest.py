@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def images(engine: Engine) -> None:
-    """Make what a fresh host lacks: whichever test comes first, it measures nobody's build."""
+def images(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make what a fresh host lacks, in one process: whichever test comes first, it measures nobody's build."""
     settings = load_settings(ROOT, "dev", environ=os.environ)
-    stack = open_stack(settings, engine, choose_source(settings, engine)[0])
-    ensure_images(stack, rebuild=False, settings=settings, engine=engine, console=RecordingConsole())
+    with (tmp_path_factory.getbasetemp().parent / "images").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack = open_stack(settings, engine, choose_source(settings, engine)[0])
+        ensure_images(stack, rebuild=False, settings=settings, engine=engine, console=RecordingConsole())
