@@ -12,6 +12,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import tempfile
 import time
 import uuid
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ def bare_debian(release: str) -> str:
     tag = f"cotai-test/debian:{release}"
     label = run(DOCKER, "image", "inspect", "--format", '{{index .Config.Labels "recipe"}}', tag).stdout.strip()
     if label != digest:
-        succeed("sh", "-c", f"{shlex.join(recipe)} | {DOCKER} import --change 'LABEL recipe={digest}' - {tag}")
+        with tempfile.NamedTemporaryFile(suffix=".tar") as tree:  # through a pipe, half of one would be imported too
+            succeed(*(tree.name if part == "-" else part for part in recipe))
+            succeed(DOCKER, "import", "--change", f"LABEL recipe={digest}", tree.name, tag)
     return tag
 
 

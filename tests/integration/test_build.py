@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -17,12 +18,14 @@ from cotai_tasks.build import build_images, ensure_images
 from cotai_tasks.build.bake import OWNER_LABEL
 from cotai_tasks.build.prune import prune_images
 from cotai_tasks.build.registry import push_images
-from cotai_tasks.engine import Engine
 from cotai_tasks.errors import BuildError, RegistryError
 from cotai_tasks.facts import Project
 from cotai_tasks.settings import Settings, load_settings
 from cotai_tasks.stack import Service, Stack
 from cotai_tasks.testing import RecordingConsole
+
+if TYPE_CHECKING:
+    from cotai_tasks.engine import Engine
 
 pytestmark = pytest.mark.integration
 
@@ -32,11 +35,6 @@ PATIENCE = 60
 """Seconds for an application to answer its first request on a busy machine."""
 
 MakeSettings = Callable[..., Settings]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine()
 
 
 @pytest.fixture(scope="module")

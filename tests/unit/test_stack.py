@@ -87,8 +87,8 @@ def test_a_service_is_read_from_what_compose_renders() -> None:
             awaited=True,
             ports=(("127.0.0.1", 8080), ("0.0.0.0", 8081)),  # noqa: S104 - what Compose means by no address
             volumes=frozenset({"cotai-dev_data"}),
-                memory=256 * 2**20,
-                fixed_name="the-one",
+            memory=256 * 2**20,
+            fixed_name="the-one",
         ),
     }
     assert read_formats(config) == {"cotai-dev_data": "x-1"}
