@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import subprocess
+import sys
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -62,6 +64,16 @@ def test_a_websocket_passes(proxy: Proxy) -> None:
         for word in ("hello", "again"):
             websocket.send(word)
             assert websocket.recv(timeout=5) == word
+
+
+def test_a_probe_goes_on_when_nginx_ends_its_connection(proxy: Proxy) -> None:
+    """As it does after a thousand answers: another is opened, with TLS again; who asks so fast is refused meanwhile."""
+    pages = {"health": {"url": f"https://127.0.0.1:{proxy.https_port}/health", "name": NAME}}
+    spec = {"series": pages, "clients": 1, "warmup": 1, "requests": 1005}
+    program = f"SPEC = {spec!r}\n{(ROOT / 'cotai_tasks/validate/probes/load.py').read_text()}"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    statuses = json.loads(told)["health"]["statuses"]
+    assert (statuses.keys() - {"200", "429"}, sum(statuses.values())) == (set(), 1005)
 
 
 def test_http_2_is_spoken(proxy: Proxy) -> None:

@@ -19,6 +19,21 @@ context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
 
+class Connection(http.client.HTTPConnection):
+    """To a server that may close it after so many answers: http.client then connects again, with TLS as before."""
+
+    def __init__(self, url, name):
+        """Begin unconnected."""
+        super().__init__(url.hostname, url.port, timeout=20)
+        self.name = name if url.scheme == "https" else None
+
+    def connect(self):
+        """Connect, and speak TLS for the server's name."""
+        super().connect()
+        if self.name:
+            self.sock = context.wrap_socket(self.sock, server_hostname=self.name)
+
+
 class Client:
     """One client, with a connection to each server that it asks."""
 
@@ -34,7 +49,7 @@ class Client:
         body = page["body"].encode() if page.get("body") else None
         begun = time.perf_counter()
         try:
-            connection = self.connections.get(url.netloc) or self.open(url, name)
+            connection = self.connections.setdefault(url.netloc, Connection(url, name))
             connection.request(page.get("method", "GET"), url.path or "/", body, headers)
             answer = connection.getresponse()
             answer.read()
@@ -43,15 +58,6 @@ class Client:
             self.connections.pop(url.netloc, None)
             status = 0
         return status, (time.perf_counter() - begun) * 1000
-
-    def open(self, url, name):
-        """Connect, and speak TLS for the server's name."""
-        connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
-        connection.connect()
-        if url.scheme == "https":
-            connection.sock = context.wrap_socket(connection.sock, server_hostname=name)
-        self.connections[url.netloc] = connection
-        return connection
 
 
 def work(_):

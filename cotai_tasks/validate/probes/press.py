@@ -18,13 +18,14 @@ statuses = collections.Counter()
 end = time.monotonic() + SPEC["seconds"]
 
 
-def dial():
-    """Open a connection for the server's name."""
-    connection = http.client.HTTPConnection(SPEC["host"], SPEC["port"], timeout=10)
-    connection.connect()
-    if SPEC["tls"]:
-        connection.sock = context.wrap_socket(connection.sock, server_hostname=SPEC["name"])
-    return connection
+class Connection(http.client.HTTPConnection):
+    """To a server that may close it after so many answers: http.client then connects again, with TLS as before."""
+
+    def connect(self):
+        """Connect, and speak TLS for the server's name."""
+        super().connect()
+        if SPEC["tls"]:
+            self.sock = context.wrap_socket(self.sock, server_hostname=SPEC["name"])
 
 
 def press(first):
@@ -34,7 +35,7 @@ def press(first):
         if time.monotonic() >= end:
             return
         try:
-            connection = connection or dial()
+            connection = connection or Connection(SPEC["host"], SPEC["port"], timeout=10)
             connection.request(page["method"], page["path"], page["body"], headers)
             answer = connection.getresponse()
             answer.read()
