@@ -6,8 +6,6 @@ import socket
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-import requests
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -47,6 +45,8 @@ def message(stack: str, host: str, event: Event, text: str, detail: Sequence[str
 
 def _post(url: str, notice: dict[str, str]) -> str:
     """Post it, and give what went wrong. The words of requests repeat the address, which often holds a token."""
+    import requests  # a tenth of a second of every deploy, where nobody is told of it
+
     try:
         # A redirect would turn the POST into a GET; an answer's text is not waited for.
         with requests.post(url, json=notice, timeout=_TIMEOUT, allow_redirects=False, stream=True) as answer:

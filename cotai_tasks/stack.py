@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
-import requests
 import yaml
 
 from cotai_tasks.errors import UsageError, nearest
@@ -283,6 +282,8 @@ def choose_source(
 
 def registry_reachable(image: str = "") -> bool:
     """Ask the registry of an image, Docker Hub by default; 401 is the usual answer to an anonymous question."""
+    import requests  # nobody else needs it, and it takes a tenth of a second
+
     host = image.partition("/")[0]
     registry = f"https://{host}/v2/" if "/" in image and ("." in host or ":" in host) else _DOCKER_HUB
     try:

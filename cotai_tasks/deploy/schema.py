@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cotai_tasks.backup import Wish, create_backup
 from cotai_tasks.db import revision
 from cotai_tasks.errors import EngineError, RefusedError
 
@@ -68,6 +67,8 @@ def require_additive(statements: Collection[str], *, allowed: bool) -> None:
 
 def checkpoint(settings: Settings, engine: Engine, console: Console) -> str:
     """Make the backup that leads back behind a destructive migration; give its id."""
+    from cotai_tasks.backup import Wish, create_backup  # boto3 and all: a tenth of a second of every other deploy
+
     wish = Wish.of(settings, encrypt=False, plain=False, only="", recipients=(), tag="before-migration")
     made = create_backup(wish, settings=settings, engine=engine, console=console)
     return made.manifest.id if made else ""
