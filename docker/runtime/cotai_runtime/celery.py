@@ -11,6 +11,7 @@ off even where the code that hangs never lets another thread run.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -19,7 +20,13 @@ from threading import Timer
 from typing import TYPE_CHECKING
 
 from celery.app.utils import find_app
-from celery.signals import beat_init, heartbeat_sent, worker_ready, worker_shutting_down
+from celery.signals import (
+    beat_init,
+    heartbeat_sent,
+    worker_before_create_process,
+    worker_ready,
+    worker_shutting_down,
+)
 from celery.worker.state import active_requests
 from kombu.exceptions import OperationalError
 
@@ -88,6 +95,12 @@ def watch_scheduler(sender: Service, **_: object) -> None:
     sender.scheduler.tick = tick_and_note
 
 
+def share_memory(**_: object) -> None:
+    """Keep the garbage collector of a new process off what it shares with this one: each page it touches is copied."""
+    gc.freeze()
+
+
+worker_before_create_process.connect(share_memory)
 worker_ready.connect(worker_lives)
 heartbeat_sent.connect(worker_lives)
 worker_shutting_down.connect(worker_leaves)
