@@ -192,8 +192,13 @@ class FakeEngine(Engine):
         command, first, *rest = arguments
         if command == "get":
             paths = {f"{folder}/{name}": text for folder, files in self.folders.items() for name, text in files.items()}
-            found = {path[len(first) + 1 :]: text for path, text in paths.items() if path.startswith(f"{first}/")}
-            return pack({first: {name: VolumeFile(text) for name, text in found.items() if not rest or name in rest}})
+            prefix = "" if first == "." else f"{first}/"
+            found: dict[str, dict[str, VolumeFile]] = {}
+            for path, text in paths.items():
+                if path.startswith(prefix) and (not rest or path.removeprefix(prefix) in rest):
+                    folder, _, name = path.rpartition("/")
+                    found.setdefault(folder, {})[name] = VolumeFile(text)
+            return pack(found)
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
             given = {one.name: file.read() for one in archive if (file := archive.extractfile(one))}
         before = {f"{folder}/{file}": text for folder in rest for file, text in self.folders.get(folder, {}).items()}

@@ -52,13 +52,18 @@ def put_folders(stack: Stack, engine: Engine, folders: Mapping[str, Mapping[str,
 
 def get_folder(stack: Stack, engine: Engine, folder: str, *names: str) -> dict[str, bytes]:
     """Give the files of one folder by their names, all or those named; none where there is no such folder."""
-    packed = engine.help(stack.project, ["get", folder, *names])
+    found = _unpack(engine.help(stack.project, ["get", folder, *names]))
+    return {path.removeprefix(f"{folder}/"): content for path, content in found.items()}
+
+
+def get_files(stack: Stack, engine: Engine, *paths: str) -> dict[str, bytes]:
+    """Give files of any folders by their paths, `proxy/certs/fullchain.pem`, those that are there, in one go."""
+    return _unpack(engine.help(stack.project, ["get", ".", *paths]))
+
+
+def _unpack(packed: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        return {
-            member.name.removeprefix(f"{folder}/"): file.read()
-            for member in archive
-            if (file := archive.extractfile(member))
-        }
+        return {member.name: file.read() for member in archive if (file := archive.extractfile(member))}
 
 
 def pack(folders: Mapping[str, Mapping[str, VolumeFile]]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import size
@@ -12,11 +11,11 @@ from cotai_tasks.deploy.alerting import alerting_files
 from cotai_tasks.deploy.proxy import FILE, MAINTENANCE, PROXY, UPSTREAMS, ask, read_upstreams, upstreams
 from cotai_tasks.errors import EngineError, Finding, PreflightError, UnhealthyError
 from cotai_tasks.facts import started_at
-from cotai_tasks.security import check_certificate, check_secrets, secret_folders
+from cotai_tasks.security import CERTIFICATE_FILES, check_certificate, check_secrets, secret_folders
 from cotai_tasks.sizing import CONNECTIONS, HOST_MEMORY, SHARE
 from cotai_tasks.stack import containers_by_service, public_url, size_plan
 from cotai_tasks.tuning import postgres_settings
-from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
+from cotai_tasks.volumes import VolumeFile, get_files, get_folder, put_folders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,6 +48,8 @@ CONFIGURATION = {
 
 _TUNED = "tuned.conf"
 _MEMORY = "/proc/meminfo"
+_REPLICA_KEY = "secrets/mongodb/replica.key"
+"""What no rotation and no renewal changes."""
 _READ_EACH_TIME = {"config/probe", "secrets/proxy"}
 """Folders whose files are read whenever they are needed: nobody has to be restarted for them."""
 
@@ -121,18 +122,19 @@ def check(stack: Stack, *, settings: Settings, engine: Engine) -> list[Finding]:
     findings += rolled_findings(stack)
     findings += check_secrets(settings)
     if can_read_volumes(stack, engine):
-        with ThreadPoolExecutor() as pool:  # a helper container each
-            certificate = pool.submit(check_certificate, stack, settings=settings, engine=engine)
-            foreign = pool.submit(foreign_secrets, stack, settings.secrets_folder, engine)
-        findings += certificate.result() + foreign.result()
+        files = get_files(stack, engine, *CERTIFICATE_FILES, _REPLICA_KEY)  # a helper container takes half a second
+        findings += check_certificate(files, settings=settings)
+        findings += foreign_secrets(stack, settings.secrets_folder, files.get(_REPLICA_KEY, b""))
     return findings
 
 
-def foreign_secrets(stack: Stack, folder: Path, engine: Engine) -> list[Finding]:
-    """Find that the stack was set up with the secrets of another folder: its databases know other passwords."""
-    ours, key = folder / "MONGODB_KEY", "replica.key"  # what no rotation and no renewal changes
-    theirs = get_folder(stack, engine, "secrets/mongodb", key)
-    if not theirs or not ours.is_file() or theirs[key].strip() == ours.read_bytes().strip():
+def foreign_secrets(stack: Stack, folder: Path, theirs: bytes) -> list[Finding]:
+    """Find that the stack was set up with the secrets of another folder: its databases know other passwords.
+
+    `theirs` is the key of the stack's replica set, empty where it has none yet.
+    """
+    ours = folder / "MONGODB_KEY"
+    if not theirs or not ours.is_file() or theirs.strip() == ours.read_bytes().strip():
         return []
     cure = "Bring that folder (inv security.unseal); to begin anew without its data: inv deploy.clean --volumes."
     return [Finding(str(folder), f"{stack.project.name} was set up with other secrets than these", cure)]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cotai_tasks.security.benchmark import audit
     from cotai_tasks.security.certs import install_self_signed
     from cotai_tasks.security.cis import Point
+    from cotai_tasks.security.installed import CERTIFICATE_FILES
     from cotai_tasks.security.preflight import check_certificate
     from cotai_tasks.security.scanning.flaws import Flaw, Part, Report, Severity, Skipped
     from cotai_tasks.security.scanning.sbom import Bill, sbom
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from cotai_tasks.security.secrets import check_secrets, make_secrets, secret_folders, secret_warnings
 
 __all__ = [
+    "CERTIFICATE_FILES",
     "Bill",
     "Flaw",
     "Grade",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CERTIFICATE_FILES": "installed",
     "check_certificate": "preflight",
     "install_self_signed": "certs",
     "Point": "cis",

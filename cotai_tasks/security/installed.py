@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from cotai_tasks.errors import CertificateError, EngineError, UsageError
 from cotai_tasks.facts import running_services
 from cotai_tasks.security.pem import common_name, covers, read_certificates, server_names
-from cotai_tasks.volumes import VolumeFile, get_folder, put_folders
+from cotai_tasks.volumes import VolumeFile, get_files, get_folder, put_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography import x509
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SERVICE = "nginx"
 FOLDER = "proxy/certs"
 _CHAIN, _KEY, _FACTS = "fullchain.pem", "privkey.pem", "certificate.json"
+CERTIFICATE_FILES = (f"{FOLDER}/{_CHAIN}", f"{FOLDER}/{_FACTS}")
+"""What tells which certificate is there."""
 _UID = 101
 """The user that nginx runs as."""
 
@@ -102,11 +104,16 @@ def describe(chain_pem: bytes, *, method: str, obtained: datetime) -> Installed:
 
 def read_installed(stack: Stack, engine: Engine) -> Installed | None:
     """Read which certificate nginx has; None when it has none, or only a part of one."""
-    files = get_folder(stack, engine, FOLDER, _CHAIN, _FACTS)
-    if files.keys() != {_CHAIN, _FACTS}:
+    return installed_in(get_files(stack, engine, *CERTIFICATE_FILES))
+
+
+def installed_in(files: Mapping[str, bytes]) -> Installed | None:
+    """Tell which certificate nginx has by `CERTIFICATE_FILES`, of which any may be missing."""
+    chain, told = (files.get(path) for path in CERTIFICATE_FILES)
+    if not chain or not told:
         return None
-    facts = json.loads(files[_FACTS])
-    found = describe(files[_CHAIN], method=facts["method"], obtained=datetime.fromisoformat(facts["obtained"]))
+    facts = json.loads(told)
+    found = describe(chain, method=facts["method"], obtained=datetime.fromisoformat(facts["obtained"]))
     return found if found.serial == facts["serial"] else None
 
 

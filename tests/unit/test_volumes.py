@@ -16,7 +16,7 @@ from cotai_runtime import volumes as helper
 from cotai_tasks.facts import Project
 from cotai_tasks.stack import Stack
 from cotai_tasks.testing import FakeEngine
-from cotai_tasks.volumes import Put, VolumeFile, get_folder, pack, put_folders
+from cotai_tasks.volumes import Put, VolumeFile, get_files, get_folder, pack, put_folders
 
 ME = os.getuid()
 
@@ -71,12 +71,16 @@ def test_nothing_is_written_elsewhere(tmp_path: Path, path: str) -> None:
 
 
 def test_what_was_put_is_given_back(tmp_path: Path) -> None:
-    """Files in folders of their own too; a folder that is not there is an empty one."""
-    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("2")}})
-    for folder, names in {"config/a": ["config/a/deep/y", "config/a/x"], "config/none": []}.items():
+    """Files in folders of their own too; a folder that is not there is an empty one; of any folders by their paths."""
+    put(tmp_path, {"config/a": {"x": text("1"), "deep/y": text("2")}, "secrets/b": {"k": text("s"), "l": text("s")}})
+    for folder, wanted, names in (
+        ("config/a", [], ["config/a/deep/y", "config/a/x"]),
+        ("config/none", [], []),
+        (".", ["config/a/x", "config/a/z", "secrets/b/k"], ["config/a/x", "secrets/b/k"]),
+    ):
         paper = io.BytesIO()
         with tarfile.open(fileobj=paper, mode="w") as archive:
-            helper.get(folder, [], archive, tmp_path)
+            helper.get(folder, wanted, archive, tmp_path)
         paper.seek(0)
         with tarfile.open(fileobj=paper) as archive:
             assert archive.getnames() == names
@@ -115,3 +119,5 @@ def test_the_tool_speaks_to_the_helper() -> None:
     assert get_folder(stack, engine, "proxy/certs") == {"privkey.pem": b"key", "chain.pem": b"chain"}
     assert get_folder(stack, engine, "proxy/certs", "chain.pem") == {"chain.pem": b"chain"}
     assert get_folder(stack, engine, "proxy/none") == {}
+    found = {"proxy/certs/chain.pem": b"chain"}
+    assert get_files(stack, engine, "proxy/certs/chain.pem", "proxy/none", "config/x") == found

@@ -113,14 +113,13 @@ def test_who_was_started_before_a_file_changed_is_known() -> None:
 
 def test_secrets_of_another_folder_are_refused(tmp_path: Path) -> None:
     """The databases know other passwords: what is at the engine is not overwritten."""
-    engine = FakeEngine(folders={"secrets/mongodb": {"replica.key": b"theirs"}})
-    assert foreign_secrets(STACK, tmp_path, engine) == []
+    assert foreign_secrets(STACK, tmp_path, b"theirs") == []
     (tmp_path / "MONGODB_KEY").write_bytes(b"ours")
-    (found,) = foreign_secrets(STACK, tmp_path, engine)
+    (found,) = foreign_secrets(STACK, tmp_path, b"theirs")
     assert found.fault == "cotai-dev was set up with other secrets than these"
     (tmp_path / "MONGODB_KEY").write_bytes(b"theirs")
-    assert foreign_secrets(STACK, tmp_path, engine) == []
-    assert foreign_secrets(STACK, tmp_path, FakeEngine()) == []
+    assert foreign_secrets(STACK, tmp_path, b"theirs\n") == []
+    assert foreign_secrets(STACK, tmp_path, b"") == []
 
 
 def test_a_folder_is_read_with_what_can_be_run(tmp_path: Path) -> None:
