@@ -68,7 +68,8 @@ def test_another_checkout_sees_the_same(stack: Strange, tmp_path: Path) -> None:
     deploying = other.begin(*DEPLOY, "--watch", "5")
     assert next((line for line in deploying.stdout or () if "beside the old ones" in line), "")
     assert (refused := stack.inv("deploy.rollback", "--yes")).returncode == 7, refused.stderr
-    assert deploying.wait(timeout=300) == 0
+    deploying.communicate(timeout=300)
+    assert deploying.returncode == 0
     assert len(releases(stack)) == 2
     inv(stack, "deploy.rollback", "--yes", "--watch", "2")
     assert [one["outcome"] for one in releases(other)] == ["live", "replaced", "replaced"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -21,11 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHAOS = bool(os.environ.get("COTAI_CHAOS"))
-"""All of it with COTAI_CHAOS=1; with COTAI_CHAOS_SHARE=1 a share that changes from run to run."""
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(not (CHAOS or os.environ.get("COTAI_CHAOS_SHARE")), reason="COTAI_CHAOS=1 runs it"),
-]
+"""All of it with COTAI_CHAOS=1, else a share that changes from run to run."""
+pytestmark = pytest.mark.stack
 
 TAKES_AWAY = '''"""Take a column away."""
 
@@ -79,13 +77,14 @@ def breaks_nginx(stack: Strange) -> None:
 
 FAULTS: dict[Callable[[Strange], None], tuple[int, str]] = {
     never_starts: (6, "--no-such-flag"),
-    unhealthy_later: (6, "backend was healthy, and is not any more (unhealthy)"),
+    # The deploy asks its health page too: by which of the two it is seen first is chance.
+    unhealthy_later: (6, r"backend was healthy, and is not any more \(unhealthy\)|users see errors since the new"),
     errors_later: (6, "users see errors since the new release serves"),
     cannot_migrate: (6, "Can't locate revision identified by 'nowhere'"),
     takes_away: (10, "DROP COLUMN reason"),
     breaks_nginx: (8, 'unknown directive "no_such_directive"'),
 }
-"""What is wrong with a release, the exit code of its deploy, and what the error must show."""
+"""What is wrong with a release, the exit code of its deploy, and what the error must show: a regular expression."""
 CHOSEN_FAULTS = [*FAULTS] if CHAOS else random.sample([*FAULTS], 1)
 
 
@@ -105,7 +104,7 @@ def test_a_release_that_is_no_good(stack: Strange, fault: Callable[[Strange], No
         (stack.folder / "own.env").write_text("")
         (stack.folder / "backend/migrations/versions/0002_takes_away.py").unlink(missing_ok=True)
         shutil.rmtree(stack.folder / "nginx", ignore_errors=True)
-    assert (done.returncode, cause in done.stderr) == (code, True), done.stderr
+    assert (done.returncode, bool(re.search(cause, done.stderr))) == (code, True), done.stderr
     if fault is errors_later:  # it served for as long as it takes to see that it should not
         assert asked["codes"].keys() == {"200", "500"}
         assert asked["codes"]["500"] < asked["codes"]["200"] / 5
@@ -158,7 +157,8 @@ def test_two_deploys_from_two_checkouts(stack: Strange, tmp_path: Path) -> None:
         True,
     )
     waited = other.inv(*DEPLOY, "--lock-wait", "600")
-    assert deploying.wait(timeout=300) == 0
+    deploying.communicate(timeout=300)
+    assert deploying.returncode == 0
     assert (waited.returncode, "nothing to do" in waited.stderr) == (0, True), waited.stderr
     assert releases(other) == releases(stack)
     one_release(stack)
@@ -177,7 +177,8 @@ def test_workers_follow_their_queue(stack: Strange) -> None:
     deploying = stack.begin(*DEPLOY, "--watch", "0")
     assert next((line for line in deploying.stdout or () if "putting configuration" in line), "")
     called = stack.inv(*look)
-    assert (called.returncode, deploying.wait(timeout=300)) == (0, 0), called.stderr
+    deploying.communicate(timeout=300)
+    assert (called.returncode, deploying.returncode) == (0, 0), called.stderr
     inv(stack, "deploy.scale", "celery-worker", "3")
     eventually(lambda: len(stack.get("/api/trial/tasks").json()) == 60, "every task", patience=300)
     assert "2 shall run" in inv(stack, *look)
