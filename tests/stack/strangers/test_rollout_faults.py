@@ -25,6 +25,7 @@ CHAOS = bool(os.environ.get("COTAI_CHAOS"))
 """All of it with COTAI_CHAOS=1, else a share that changes from run to run."""
 pytestmark = pytest.mark.stack
 
+MIGRATION = "backend/migrations/versions/0002_trial.py"
 TAKES_AWAY = '''"""Take a column away."""
 
 from alembic import op
@@ -36,6 +37,9 @@ down_revision = "0001"
 def upgrade() -> None:
     op.drop_column("tenders", "reason")
 '''
+ADDS = TAKES_AWAY.replace("away", "in").replace(
+    'op.drop_column("tenders", "reason")', 'op.execute("ALTER TABLE tenders ADD x int")'
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,7 @@ def cannot_migrate(stack: Strange) -> None:
 
 
 def takes_away(stack: Strange) -> None:
-    (stack.folder / "backend/migrations/versions/0002_takes_away.py").write_text(TAKES_AWAY)
+    (stack.folder / MIGRATION).write_text(TAKES_AWAY)
 
 
 def breaks_nginx(stack: Strange) -> None:
@@ -102,7 +106,7 @@ def test_a_release_that_is_no_good(stack: Strange, fault: Callable[[Strange], No
     finally:
         stack.env_file.write_text(env_file)
         (stack.folder / "own.env").write_text("")
-        (stack.folder / "backend/migrations/versions/0002_takes_away.py").unlink(missing_ok=True)
+        (stack.folder / MIGRATION).unlink(missing_ok=True)
         shutil.rmtree(stack.folder / "nginx", ignore_errors=True)
     assert (done.returncode, bool(re.search(cause, done.stderr))) == (code, True), done.stderr
     if fault is errors_later:  # it served for as long as it takes to see that it should not
@@ -112,6 +116,24 @@ def test_a_release_that_is_no_good(stack: Strange, fault: Callable[[Strange], No
         assert (asked["codes"].keys(), asked["wrong"]) == ({"200"}, [])
     assert ids(stack) == before
     inv(stack, *DEPLOY, "--build", "--watch", "0")
+
+
+@pytest.mark.timeout(900)
+def test_a_migration_does_not_wait_for_ever(stack: Strange) -> None:
+    """It gives a lock up that it does not get: whoever asks next waits behind it, for seconds, and is answered."""
+    before = ids(stack)
+    (stack.folder / MIGRATION).write_text(ADDS)
+    reading = stack.begin("db.shell", "postgres", "--command", "select count(*) from tenders; select pg_sleep(90)")
+    try:
+        with steadily(stack, rate=5) as asked:
+            done = stack.inv(*DEPLOY, "--build", "--watch", "0")
+    finally:
+        reading.kill()
+        reading.communicate(timeout=30)
+        (stack.folder / MIGRATION).unlink()
+    assert (done.returncode, "canceling statement due to lock timeout" in done.stderr) == (6, True), done.stderr
+    assert (asked["codes"].keys(), asked["wrong"]) == ({"200"}, [])
+    assert ids(stack) == before
 
 
 # -- interrupted, and two at once --------------------------------------------------------------------------------------
