@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cotai_tasks.errors import EngineError
 from cotai_tasks.facts import (
     GLANCE,
+    ONEOFF_LABEL,
     PROJECT_LABEL,
+    SERVICE_LABEL,
     Versions,
     read_container,
     read_glance,
@@ -199,17 +201,20 @@ class Engine:
         return (_CURSOR.sub("", line) for line in self.compose(project, "logs", *flags, *services))
 
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:
-        """Run a command in a service's running container and give its standard output."""
-        argv = [*self._compose(project), "exec", "-T", service, *command]
-        return self._run(argv, f"{command[0]} in {service}", _environ(project)).decode(errors="replace")
+        """Run a command in a service's running container, the oldest of several, and give its standard output.
+
+        Compose's own `exec` would render the project for it, which takes longer than most commands.
+        """
+        argv = [self._docker, "exec", self._serving(project, service), *command]
+        return self._run(argv, f"{command[0]} in {service}", os.environ).decode(errors="replace")
 
     def feed(self, project: Project, service: str, command: Sequence[str], data: bytes) -> str:
         """Run a command in a service's running container with `data` on its standard input; give what it prints.
 
         For what may stand in no command line: passwords, and statements that hold one.
         """
-        argv = [*self._compose(project), "exec", "-T", service, *command]
-        return self._run(argv, f"{command[0]} in {service}", _environ(project), data).decode(errors="replace")
+        argv = [self._docker, "exec", "--interactive", self._serving(project, service), *command]
+        return self._run(argv, f"{command[0]} in {service}", os.environ, data).decode(errors="replace")
 
     def help(self, project: Project, arguments: Sequence[str], data: bytes = b"") -> bytes:
         """Run the stack's helper container once, with `data` on its standard input; give its standard output."""
@@ -292,6 +297,14 @@ class Engine:
         """Inspect containers or volumes; one that is gone meanwhile is left out."""
         told: list[dict[str, Any]] = json.loads(self._quiet(kind, "inspect", *names) or "[]") if names else []
         return told
+
+    def _serving(self, project: Project, service: str) -> str:
+        """Give the id of a service's running container, the oldest of several."""
+        labels = {PROJECT_LABEL: project.name, SERVICE_LABEL: service, ONEOFF_LABEL: "False"}
+        only = [part for name, value in labels.items() for part in ("--filter", f"label={name}={value}")]
+        if not (ids := self.command("container", "ls", "--quiet", *only).split()):
+            raise EngineError(f"{service} is not running", cure="inv deploy.status shows what runs.")
+        return ids[-1]
 
     def _quiet(self, *arguments: str) -> str:
         """Run `docker …` for what it prints, whatever its exit code: a part may be missing or gone meanwhile."""

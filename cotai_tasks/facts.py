@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PROJECT_LABEL = "com.docker.compose.project"
 SERVICE_LABEL = "com.docker.compose.service"
+ONEOFF_LABEL = "com.docker.compose.oneoff"
+"""`True` on what `docker compose run` made."""
 SLOT_LABEL = "cotai.slot"
 RELEASE_LABEL = "cotai.release"
 DEFINITION_LABEL = "cotai.definition"

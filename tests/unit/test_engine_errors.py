@@ -18,12 +18,13 @@ PROJECT = Project("p", Path("/"), (), (), Path("/dev/null"), frozenset())
 
 
 @pytest.fixture
-def refusing(tmp_path: Path) -> Callable[[str], Engine]:
-    """Give an engine whose client prints a text to standard error, and fails."""
+def refusing(tmp_path: Path) -> Callable[..., Engine]:
+    """Give an engine whose client prints a text to standard error and fails, but lists the containers it was given."""
 
-    def engine(says: str) -> Engine:
+    def engine(says: str, containers: str = "") -> Engine:
         client = tmp_path / "client"
-        client.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{says}\nEND\nexit 1\n")
+        lists = f'[ "$2" = ls ] && echo "{containers}" && exit\n' if containers else ""
+        client.write_text(f"#!/bin/sh\n{lists}cat >&2 <<'END'\n{says}\nEND\nexit 1\n")
         client.chmod(0o755)
         return Engine(str(client))
 
@@ -50,7 +51,7 @@ def refusing(tmp_path: Path) -> Callable[[str], Engine]:
         ("", "docker info failed: it said nothing"),
     ],
 )
-def test_a_refusal_says_its_cause(refusing: Callable[[str], Engine], says: str, message: str) -> None:
+def test_a_refusal_says_its_cause(refusing: Callable[..., Engine], says: str, message: str) -> None:
     """One line, the most telling cause first."""
     with pytest.raises(EngineError) as caught:
         refusing(says).info()
@@ -65,15 +66,27 @@ def test_a_refusal_says_its_cause(refusing: Callable[[str], Engine], says: str, 
         "ERROR:  permission denied for table tenders",
     ],
 )
-def test_a_program_in_a_container_is_not_the_engine(refusing: Callable[[str], Engine], says: str) -> None:
+def test_a_program_in_a_container_is_not_the_engine(refusing: Callable[..., Engine], says: str) -> None:
     """What a database's client says is not taken for trouble with Docker."""
     with pytest.raises(EngineError) as caught:
-        refusing(says).execute(PROJECT, "redis", ["redis-cli"])
+        refusing(says, "newest oldest").execute(PROJECT, "redis", ["redis-cli"])
     assert str(caught.value) == f"redis-cli in redis failed: {says}"
     assert caught.value.evidence == says
 
 
-def test_a_silent_server_leaves_the_client_to_be_seen(refusing: Callable[[str], Engine]) -> None:
+def test_a_command_goes_to_the_oldest_container(tmp_path: Path) -> None:
+    """Of several the one that serves already; where there is none, that is said."""
+    client = tmp_path / "client"
+    client.write_text('#!/bin/sh\n[ "$2" != ls ] && echo "$@" || case "$*" in *=redis*) printf "new\\nold\\n";; esac\n')
+    client.chmod(0o755)
+    engine = Engine(str(client))
+    assert engine.execute(PROJECT, "redis", ["redis-cli", "ping"]) == "exec old redis-cli ping\n"
+    assert engine.feed(PROJECT, "redis", ["cat"], b"x") == "exec --interactive old cat\n"
+    with pytest.raises(EngineError, match="nginx is not running"):
+        engine.execute(PROJECT, "nginx", ["true"])
+
+
+def test_a_silent_server_leaves_the_client_to_be_seen(refusing: Callable[..., Engine]) -> None:
     """Versions are asked for even when no engine answers: `info` says why."""
     found = refusing("Cannot connect to the Docker daemon").versions()
     assert (found.server, found.compose, found.buildx) == ((0,), (0,), (0,))
