@@ -331,7 +331,7 @@ def test_a_job_of_any_size_reaches_the_server(tmp_path: Path, kind: str) -> None
     (call,) = engine.calls
     assert call[:3] == ("exec", "--interactive", "x")
     stand_ins = {
-        "mongosh": '#!/bin/sh\ncat /dev/fd/4\nsleep "${LONG:-0}"\n',
+        "mongosh": '#!/bin/sh\ncat /dev/fd/4\nexec sleep "${LONG:-0}"\n',
         "mongodb-collections": f"#!{sys.executable}\nimport os, sys, time\nprint(sys.argv[1], end='', flush=True)\n"
         "time.sleep(int(os.environ.get('LONG', 0)))\n",
     }
