@@ -48,6 +48,7 @@ def create(  # noqa: PLR0913, PLR0917 - a flag each
     from cotai_tasks.backup.create import Wish, show_created
     from cotai_tasks.backup.create import create as procedure
 
+    os.nice(10)  # to compress and to encrypt takes all it can get: users come first
     tools = open_tools(c, env)
     wish = Wish.of(
         tools["settings"],
