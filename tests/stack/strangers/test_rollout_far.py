@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,10 +47,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, daemon: Daemon) -> Iterator[
         parts = ("base", "python", "nginx", "postgres", "mongodb", "redis")
         wanted = [one for one in names if one.startswith("cotai/") and one.endswith(":test-restless")]
         wanted += [one for one in names if one.startswith(tuple(f"cotai-offline/{part}:" for part in parts))]
-        saving = subprocess.Popen([daemon.docker, "image", "save", *wanted], stdout=subprocess.PIPE)
         load = [daemon.docker, "--host", daemon.host, "image", "load", "--quiet"]
-        subprocess.run(load, stdin=saving.stdout, check=True, capture_output=True)
-        assert saving.wait() == 0
+        with subprocess.Popen([daemon.docker, "image", "save", *wanted], stdout=subprocess.PIPE) as saving:
+            subprocess.run(load, stdin=saving.stdout, check=True, capture_output=True)
+        assert saving.returncode == 0
         far = Strange(near.name, near.environ | {"DOCKER_HOST": daemon.host}, near.folder)
         inv(far, "security.certs", "--self-signed", "--yes")
         inv(far, *DEPLOY)
@@ -113,14 +112,16 @@ def test_a_disk_that_is_full_before_the_end_of_a_build(stack: Strange, daemon: D
     before = ids(stack)
     pages = stack.folder / "nginx/www"
     pages.mkdir(parents=True)
-    (pages / "large.bin").write_bytes(os.urandom(2**28))
+    (pages / "large.bin").write_bytes(os.urandom(2**30))
     image = next(one for one in images(stack) if one.startswith("cotai/nginx:test"))
     stack.docker("tag", image, "cotai/nginx:kept")
     stack.docker("image", "rm", image)
     filler = daemon.data / "filler"
     with steadily(stack) as asked:
+        free = shutil.disk_usage(daemon.data).free
         building = stack.begin(*DEPLOY)
-        time.sleep(4)
+        # Sooner, and the deploy would be refused: a nearly full disk is a finding of its preflight.
+        eventually(lambda: shutil.disk_usage(daemon.data).free < free - 2**26, "the beginning of the build")
         free = shutil.disk_usage(daemon.data).free
         subprocess.run(["fallocate", "--length", str(free - 2**27), str(filler)], check=True)
         said = building.communicate(timeout=600)[0]
