@@ -105,6 +105,11 @@ def _change(stack: Stack, service: str, how: How, reasons: tuple[str, ...]) -> C
     return Change(service=service, how=how, reasons=reasons, noticed=noticed)
 
 
+def rolled_beside(stack: Stack, decided: Collection[Change]) -> list[str]:
+    """Name the services whose new containers start beside their old ones."""
+    return [name for name in named(decided, "roll") if stack.rolls[name] != "alone"]
+
+
 def named(decided: Collection[Change], *hows: How) -> list[str]:
     """Name the services of which one of these things happens."""
     return [one.service for one in decided if one.how in hows]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cotai_tasks.build import ensure_images
 from cotai_tasks.deploy import production
-from cotai_tasks.deploy.changes import REREAD, changes, named
+from cotai_tasks.deploy.changes import REREAD, changes, named, rolled_beside
 from cotai_tasks.deploy.hooks import announced
 from cotai_tasks.deploy.proxy import PROXY, read_upstreams
 from cotai_tasks.deploy.release import Records, Release, commit, new_id, owner, require_finished
@@ -84,8 +84,7 @@ def deploy(  # noqa: PLR0913 - a flag each
         decided = decide(stack, names, before, engine, databases=databases)
         gone = _taken_away(stack, decided, before, settings, engine, console)
         require_additive(gone, allowed=destructive)
-        beside = [name for name in named(decided, "roll") if stack.rolls[name] != "alone"]
-        production.require_room(stack, beside, before, engine)
+        production.require_room(stack, rolled_beside(stack, decided), before, engine)
         asked = bool(named(decided, "run", "roll", "replace", "start"))
         if asked:
             _ask(stack, decided, before, console, yes=yes)

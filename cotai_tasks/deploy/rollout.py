@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cotai_tasks.console import count, duration
-from cotai_tasks.deploy.changes import named
+from cotai_tasks.deploy.changes import named, rolled_beside
 from cotai_tasks.deploy.proxy import (
     PORTS,
     PROXY,
@@ -105,7 +105,7 @@ class Rollout:
     @property
     def rolled(self) -> list[str]:
         """The services that are started beside their old containers."""
-        return [name for name in named(self.release.changes, "roll") if self.stack.rolls[name] != "alone"]
+        return rolled_beside(self.stack, self.release.changes)
 
     @property
     def proxied(self) -> list[str]:
