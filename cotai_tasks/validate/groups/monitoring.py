@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from cotai_tasks.console import count, duration
 from cotai_tasks.errors import EngineError
-from cotai_tasks.validate.check import Effect, Severity, SkipCheck, check, failed, judged, passed, warned
+from cotai_tasks.validate.check import Effect, Severity, SkipCheck, State, check, failed, judged, passed, warned
 from cotai_tasks.validate.throwaway import RECEIVER, RECEIVER_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from cotai_tasks.validate.check import Outcome
     from cotai_tasks.validate.subject import Subject
@@ -35,6 +35,7 @@ LATER = {
     "cotai_backup_": "shown once there is a backup",
     "pg_replication_slot_": "shown once something receives the write-ahead log",
     "mongodb_rs_": "shown by a replica set of MongoDB itself",
+    "tenders_received_": "shown once a tender was taken in",
 }
 """Metrics that a healthy stack shows only after something has happened."""
 
@@ -43,13 +44,10 @@ _WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left"
 
 @check("MON-01", "Prometheus reaches everything that it should watch", "all targets up", Severity.BLOCKER)
 def targets_are_up(subject: Subject) -> Outcome:
-    """Ask Prometheus for its targets; a stack that has just started has until each was asked once."""
-    end = time.monotonic() + _FIRST_SCRAPE
-    while True:
-        targets = _prometheus(subject, "/api/v1/targets?state=active")[0]["activeTargets"]
-        if all(one["health"] == "up" for one in targets) or time.monotonic() > end:
-            return judge_targets(targets)
-        time.sleep(3)
+    """Ask Prometheus for its targets."""
+    return _once_settled(
+        lambda: judge_targets(_prometheus(subject, "/api/v1/targets?state=active")[0]["activeTargets"])
+    )
 
 
 def judge_targets(targets: Sequence[Mapping[str, Any]]) -> Outcome:
@@ -68,6 +66,10 @@ def judge_targets(targets: Sequence[Mapping[str, Any]]) -> Outcome:
 @check("MON-02", "Every metric named in a rule or on a dashboard exists", "0 missing", Severity.MAJOR)
 def metrics_exist(subject: Subject) -> Outcome:
     """Compare the names in rules and dashboards with those that Prometheus has, or knows from its targets."""
+    return _once_settled(lambda: _metrics_exist(subject))
+
+
+def _metrics_exist(subject: Subject) -> Outcome:
     asked = ("/api/v1/rules", "/api/v1/label/__name__/values", "/api/v1/metadata")
     rules, names, metadata = _prometheus(subject, *asked)
     queries = [rule["query"] for group in rules["groups"] for rule in group["rules"]]
@@ -277,6 +279,14 @@ def judge_counters(told: Mapping[str, Mapping[str, Any]]) -> Outcome:
         return warned("no counter is shown", cure="Is the metrics library registered?")
     figure = f"{count(total, 'counter')} of {count(len(told), 'container')}"
     return judged(faults, figure, cure="Use the multiprocess mode of the metrics library: docs/your-application.md.")
+
+
+def _once_settled(look: Callable[[], Outcome]) -> Outcome:
+    """Look until nothing is wrong; a stack that has just started has until Prometheus has asked everything once."""
+    end = time.monotonic() + _FIRST_SCRAPE
+    while (found := look()).state == State.FAIL and time.monotonic() < end:
+        time.sleep(3)
+    return found
 
 
 def _prometheus(subject: Subject, *paths: str) -> list[Any]:
