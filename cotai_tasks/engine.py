@@ -96,6 +96,10 @@ class Engine:
         except DockerException as error:  # its text repeats the whole command line
             raise engine_error("docker image rm", error.stderr or "") from error
 
+    def untag(self, references: Sequence[str]) -> None:
+        """Take tags away, and images that have no other one; what a container uses stays, without a name."""
+        self.command("image", "rm", "--force", *references)
+
     def build(self, arguments: Sequence[str], environ: Mapping[str, str], directory: Path) -> Iterator[str]:
         """Run `docker buildx …` in `directory`, line by line, with variables added to the environment."""
         return self.stream("buildx", *arguments, environ=environ, directory=directory)

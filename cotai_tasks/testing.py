@@ -178,6 +178,10 @@ class FakeEngine(Engine):
         """Write the command down."""
         self.command("image", "rm", *references)
 
+    def untag(self, references: Sequence[str]) -> None:
+        """Write the command down."""
+        self.command("image", "rm", "--force", *references)
+
     def execute(self, project: Project, service: str, command: Sequence[str]) -> str:  # noqa: ARG002
         """Write the command down; give the lines of `answers["execute"]`."""
         return "\n".join(self._streamed("execute", service, *command))

@@ -112,9 +112,14 @@ def load_stream(
 def hash_stream(stream: Stream, *, store: Store, progress: Progress) -> None:
     """Compare a stream's stored bytes with the manifest, without a key; `IntegrityError` where they differ."""
     done = 0
-    for piece in _stored(stream, store, ExitStack()):
-        done += len(piece)
-        progress(done, 0)
+    for one in stream.objects:
+        total = _Sum()
+        for piece in _stored(stream, one, store, ExitStack()):
+            total.add(piece)
+            progress(done + total.size, 0)
+        done += total.size
+        if (total.size, total.digest) != (one.bytes, one.sha256):
+            raise _altered(stream, one)
 
 
 class _Objects:
@@ -237,28 +242,31 @@ def _part(line: Line) -> bytes:
 
 
 def _fetch(stream: Stream, store: Store, line: Line, opened: ExitStack) -> None:
-    for piece in _stored(stream, store, opened):
-        line.write(piece)
+    """Pass on what is stored. Nothing is hashed here: whatever is altered has other plain bytes, and those are."""
+    for one in stream.objects:
+        size = 0
+        for piece in _stored(stream, one, store, opened):
+            size += len(piece)
+            line.write(piece)
+        if size != one.bytes:
+            raise _altered(stream, one)
     line.close()
 
 
-def _stored(stream: Stream, store: Store, opened: ExitStack) -> Iterator[bytes]:
-    """Give the stored bytes of a stream, object by object, and compare each with the manifest.
+def _stored(stream: Stream, stored: StoredObject, store: Store, opened: ExitStack) -> Iterator[bytes]:
+    """Give the bytes of an object, and few more where it has more than it should.
 
-    `opened` has the object that is being read: whoever closes it ends that.
+    `opened` has the object: whoever closes it ends the reading.
     """
-    for one in stream.objects:
-        total = _Sum()
-        try:
-            with opened:
-                reader = opened.enter_context(store.open(one.key))
-                while total.size <= one.bytes and (piece := reader.read(PIECE)):
-                    total.add(piece)
-                    yield piece
-        except MissingError as error:
-            raise _damaged(stream, f"{one.key} is not in the store") from error
-        if (total.size, total.digest) != (one.bytes, one.sha256):
-            raise _damaged(stream, f"{one.key} has not the bytes that were stored")
+    size = 0
+    try:
+        with opened:
+            reader = opened.enter_context(store.open(stored.key))
+            while size <= stored.bytes and (piece := reader.read(PIECE)):
+                size += len(piece)
+                yield piece
+    except MissingError as error:
+        raise _damaged(stream, f"{stored.key} is not in the store") from error
 
 
 def _decompress(compressed: Line, plain: Line, stream: Stream) -> None:
@@ -271,6 +279,10 @@ def _decompress(compressed: Line, plain: Line, stream: Stream) -> None:
     except zstandard.ZstdError as error:
         raise _damaged(stream, str(error)) from error
     plain.close()
+
+
+def _altered(stream: Stream, stored: StoredObject) -> IntegrityError:
+    return _damaged(stream, f"{stored.key} has not the bytes that were stored")
 
 
 def _damaged(stream: Stream, fault: str) -> IntegrityError:

@@ -157,7 +157,7 @@ class Records:
     def _forget_images(self, release: str) -> None:
         """Take the tags of a release away that nobody can go back to any more."""
         if present := self.engine.images(*(kept_tag(image, release) for image in self._own_images())):
-            self.engine.remove_images([*present])
+            self.engine.untag([*present])
 
     def forget(self) -> None:
         """Take the tags of every release away: the record is removed, with all that is there."""

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -63,3 +64,24 @@ def test_only_images_that_are_there_are_told(engine: Engine, monkeypatch: pytest
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(EngineError):
         engine.images("python:3")
+
+
+def test_a_tag_goes_though_a_container_uses_its_image(engine: Engine) -> None:
+    """Whoever looks into an old release by its image hinders no deploy; a second removal is none."""
+    name = f"cotai-test-{uuid4().hex[:6]}"
+    tag = f"{name}/image:release"
+    postgres = "cotai-offline/postgres:17"
+    engine.command("create", "--name", f"{name}-base", postgres)
+    try:
+        engine.command("commit", f"{name}-base", tag)
+        engine.command("run", "--detach", "--name", name, "--entrypoint", "sleep", tag, "60")
+        with pytest.raises(EngineError, match="is using its referenced image"):
+            engine.remove_images([tag])
+        engine.untag([tag])
+        engine.untag([tag])
+        assert engine.images(tag) == {}
+        assert engine.command("inspect", "--format", "{{.State.Running}}", name).strip() == "true"
+        image = engine.command("inspect", "--format", "{{.Image}}", name).strip()
+    finally:
+        engine.command("rm", "--force", name, f"{name}-base")
+    engine.remove_images([image])

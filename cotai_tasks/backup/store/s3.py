@@ -166,14 +166,23 @@ class S3Store:
     @cached_property
     def _client(self) -> S3Client:
         """Make the client when it is needed: it may look for its login at a place that takes seconds to say no."""
-        client = _client(self._bucket, self._patience)
+        client = _client(self._session, self._bucket, self._patience)
         stop_when_ended(client)
         return client
 
     @cached_property
     def _parting(self) -> S3Client:
         patience = Patience(min(5.0, self._patience.connect), min(10.0, self._patience.read), attempts=1)
-        return _client(self._bucket, patience)
+        return _client(self._session, self._bucket, patience)
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        """Give the session of both clients: it reads how the service is spoken to once."""
+        return boto3.session.Session(
+            aws_access_key_id=self._bucket.access_key or None,
+            aws_secret_access_key=self._bucket.secret_key or None,
+            region_name=self._bucket.region or None,
+        )
 
     def _key(self, key: str) -> str:
         return f"{self._bucket.prefix}/{key}" if self._bucket.prefix else key
@@ -240,12 +249,7 @@ def _version(head: Mapping[str, Any]) -> dict[str, Any]:
     return {"VersionId": head["VersionId"]} if "ObjectLockMode" in head else {}
 
 
-def _client(bucket: Bucket, patience: Patience) -> S3Client:
-    session = boto3.session.Session(
-        aws_access_key_id=bucket.access_key or None,
-        aws_secret_access_key=bucket.secret_key or None,
-        region_name=bucket.region or None,
-    )
+def _client(session: boto3.session.Session, bucket: Bucket, patience: Patience) -> S3Client:
     return session.client(
         "s3",
         endpoint_url=bucket.endpoint or None,

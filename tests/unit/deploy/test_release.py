@@ -72,8 +72,8 @@ def test_the_images_of_a_release_stay_as_long_as_its_record() -> None:
     assert len(records.log) == 12
     assert ("image", "tag", "sha256:11", tags[11]) in engine.calls
     assert [call for call in engine.calls if call[:2] == ("image", "rm")] == [
-        ("image", "rm", tags[0]),
-        ("image", "rm", tags[1]),
+        ("image", "rm", "--force", tags[0]),
+        ("image", "rm", "--force", tags[1]),
     ]
 
 
