@@ -367,12 +367,14 @@ def _find_client() -> str:
             cure="Run ./bootstrap, or see https://docs.docker.com/engine/install/ for this system.",
         )
     for path in found:
-        if len(found) == 1 or all(
-            subprocess.run([path, plugin, "version"], capture_output=True, check=False).returncode == 0
-            for plugin in ("compose", "buildx")
-        ):
+        asked = [_ask(path, plugin) for plugin in ("compose", "buildx")] if len(found) > 1 else []
+        if not any(one.wait() for one in asked):
             return path
     return next(iter(found))
+
+
+def _ask(path: str, plugin: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([path, plugin, "version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _environ(project: Project) -> dict[str, str]:

@@ -104,6 +104,8 @@ class Stack:
     """The services that are replaced without a gap, and how."""
     places: dict[str, Place] = field(default_factory=dict)
     """Where each of those stands now, or where it would be started."""
+    tools: Project | None = None
+    """Those services alone that run only when they are called: Compose has less to read, and to compare."""
 
     @property
     def stateful(self) -> list[str]:
@@ -192,6 +194,7 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         definitions=definitions,
         rolls=rolls,
         places=places,
+        tools=replace(project, files=(_write_json(settings.stack_name, "tools", _tools(config)),)) if sizes else None,
     )
 
 
@@ -316,6 +319,11 @@ def containers_by_service(containers: Collection[Container]) -> dict[str, list[C
     for one in containers:
         found.setdefault(one.service, []).append(one)
     return found
+
+
+def _tools(config: Mapping[str, Any]) -> dict[str, Any]:
+    services = {name: one for name, one in config["services"].items() if TOOLS in one.get("profiles", ())}
+    return {"services": services, "volumes": config.get("volumes") or {}}
 
 
 def _compose_files(settings: Settings) -> tuple[Path, ...]:

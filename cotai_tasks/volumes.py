@@ -41,7 +41,7 @@ def put_folders(stack: Stack, engine: Engine, folders: Mapping[str, Mapping[str,
     changes nothing.
     """
     packed = pack(folders)
-    said = engine.help(stack.project, ["put", hashlib.sha256(packed).hexdigest(), *folders], packed).decode()
+    said = _help(stack, engine, "put", hashlib.sha256(packed).hexdigest(), *folders, data=packed).decode()
     lines = [line.split(" ", 1) for line in said.splitlines()]
     times = (rest.split(" ", 1) for kind, rest in lines if kind == "written")
     return Put(
@@ -52,13 +52,17 @@ def put_folders(stack: Stack, engine: Engine, folders: Mapping[str, Mapping[str,
 
 def get_folder(stack: Stack, engine: Engine, folder: str, *names: str) -> dict[str, bytes]:
     """Give the files of one folder by their names, all or those named; none where there is no such folder."""
-    found = _unpack(engine.help(stack.project, ["get", folder, *names]))
+    found = _unpack(_help(stack, engine, "get", folder, *names))
     return {path.removeprefix(f"{folder}/"): content for path, content in found.items()}
 
 
 def get_files(stack: Stack, engine: Engine, *paths: str) -> dict[str, bytes]:
     """Give files of any folders by their paths, `proxy/certs/fullchain.pem`, those that are there, in one go."""
-    return _unpack(engine.help(stack.project, ["get", ".", *paths]))
+    return _unpack(_help(stack, engine, "get", ".", *paths))
+
+
+def _help(stack: Stack, engine: Engine, *arguments: str, data: bytes = b"") -> bytes:
+    return engine.help(stack.tools or stack.project, arguments, data)
 
 
 def _unpack(packed: bytes) -> dict[str, bytes]:
