@@ -98,6 +98,8 @@ class Stack:
     variables: dict[str, str]
     formats: dict[str, str]
     """What wrote the data in each volume, by the volume's name at the engine: `postgresql-17`."""
+    rendered: dict[str, Any] = field(default_factory=dict)
+    """The Compose files as Compose renders them."""
     definitions: dict[str, str] = field(default_factory=dict)
     """A fingerprint of what each service's containers are made from."""
     rolls: dict[str, Roll] = field(default_factory=dict)
@@ -191,6 +193,7 @@ def open_stack(settings: Settings, engine: Engine, source: Source | None = None)
         reasons=reasons,
         variables=variables,
         formats=read_formats(config),
+        rendered=config,
         definitions=definitions,
         rolls=rolls,
         places=places,

@@ -101,7 +101,7 @@ class Subject:
     @property
     def config(self) -> dict[str, Any]:
         """The Compose files as Compose renders them."""
-        return dict(self._look("config", lambda: self.engine.config(self.stack.project)))
+        return self.stack.rendered
 
     @property
     def containers(self) -> list[Container]:

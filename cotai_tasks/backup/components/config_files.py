@@ -169,7 +169,7 @@ def _compose(site: Site) -> dict[str, Any]:
     """Give the rendered project, less the application's own variables, which Compose copies into each service."""
     named = site.settings.variables.APP_ENV_FILE
     own = dotenv_values(site.settings.directory / named, interpolate=False) if named else {}
-    config = site.engine.config(site.stack.project)
+    config = site.stack.rendered
     services = {
         name: raw | {"environment": {key: value for key, value in raw["environment"].items() if key not in own}}
         if raw.get("environment")

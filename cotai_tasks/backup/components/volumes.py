@@ -133,7 +133,7 @@ class Volumes:
 
 def _defined(site: Site) -> dict[str, str]:
     """Give the volumes that are backed up, by the keys that they have in the Compose files."""
-    defined: dict[str, Any] = site.engine.config(site.stack.project).get("volumes") or {}
+    defined: dict[str, Any] = site.stack.rendered.get("volumes") or {}
     names = {key: str(one["name"]) for key, one in sorted(defined.items()) if key not in LEFT_OUT}
     return {key: name for key, name in names.items() if name not in site.stack.formats}
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,8 @@ def site(tmp_path: Path) -> Site:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
-    engine = FakeEngine(rendered=RENDERED, found_images={"backend:1": Image("sha256:1", ("backend:1",), 1, "")})
-    return Site(stack(service("backend")), settings, engine)
+    engine = FakeEngine(found_images={"backend:1": Image("sha256:1", ("backend:1",), 1, "")})
+    return Site(stack(service("backend"), rendered=RENDERED), settings, engine)
 
 
 def names(files: Mapping[str, ConfigFile]) -> set[str]:
@@ -419,7 +420,7 @@ def test_a_plain_backup_holds_no_address_to_post_to(site: Site) -> None:
     )
     (settings.directory / "invoke.yaml").write_text(f"url: {tokens['ALERT_WEBHOOK_URL']}\n")
     service = {"image": "backend:1", "environment": tokens}
-    here = Site(site.stack, settings, FakeEngine(rendered={"services": {"backend": service}}))
+    here = Site(replace(site.stack, rendered={"services": {"backend": service}}), settings, FakeEngine())
     kept = keep(Config(encrypted=False), here)
     assert CANARY.encode() not in kept.data
     assert b"token" not in kept.data

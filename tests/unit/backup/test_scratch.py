@@ -24,11 +24,9 @@ REMOVED = removal(NAME)
 
 def site(**answers: list[str]) -> Site:
     limits = {"mem_limit": "805306368", "cpus": 1.5, "user": "999:999", "tmpfs": ["/tmp:size=64m"]}
-    engine = FakeEngine(
-        rendered={"services": {"postgres": limits}},
-        answers={name.replace("_", " "): lines for name, lines in answers.items()},
-    )
-    return Site(stack(service("postgres", image="postgres:17")), settings(), engine)
+    engine = FakeEngine(answers={name.replace("_", " "): lines for name, lines in answers.items()})
+    known = {"services": {"postgres": limits}}
+    return Site(stack(service("postgres", image="postgres:17"), rendered=known), settings(), engine)
 
 
 def calls(site: Site) -> list[tuple[str, ...]]:

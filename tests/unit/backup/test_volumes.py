@@ -33,7 +33,6 @@ VOLUMES = ("postgres", "uploads", "grafana", "config", "prometheus")
 
 
 def site(engine: FakeEngine, *present: str) -> Site:
-    engine.rendered = {"services": {}, "volumes": {key: {"name": f"cotai-dev_{key}"} for key in VOLUMES}}
     engine.found_volumes = {f"cotai-dev_{key}": {} for key in present}
     made = stack(
         service("postgres", volumes=frozenset({"cotai-dev_postgres"})),
@@ -41,6 +40,7 @@ def site(engine: FakeEngine, *present: str) -> Site:
         service("grafana", volumes=frozenset({"cotai-dev_grafana"})),
         service("prometheus", volumes=frozenset({"cotai-dev_prometheus"})),
         formats={"cotai-dev_postgres": "postgresql-17"},
+        rendered={"services": {}, "volumes": {key: {"name": f"cotai-dev_{key}"} for key in VOLUMES}},
     )
     return Site(made, settings(), engine)
 
