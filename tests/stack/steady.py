@@ -56,11 +56,14 @@ def until_told() -> None:
 
 
 Thread(target=until_told, daemon=True).start()
-begun, threads = time.monotonic(), list[Thread]()
+begun, number, threads = time.monotonic(), 0, list[Thread]()
 while not over.is_set():
+    # One that has ended keeps its stack as long as somebody knows it, and a process may have 32,000 of them.
+    threads = [one for one in threads if one.is_alive()]
     threads.append(Thread(target=ask, daemon=True))
     threads[-1].start()
-    time.sleep(max(0.0, begun + len(threads) / RATE - time.monotonic()))
+    number += 1
+    time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
 for thread in threads:
     thread.join(60)
 print(json.dumps({"codes": codes, "wrong": wrong[:20]}))  # noqa: T201 - for the test that reads it
