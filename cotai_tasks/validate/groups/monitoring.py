@@ -45,9 +45,7 @@ _WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left"
 @check("MON-01", "Prometheus reaches everything that it should watch", "all targets up", Severity.BLOCKER)
 def targets_are_up(subject: Subject) -> Outcome:
     """Ask Prometheus for its targets."""
-    return _once_settled(
-        lambda: judge_targets(_prometheus(subject, "/api/v1/targets?state=active")[0]["activeTargets"])
-    )
+    return once_settled(lambda: judge_targets(_prometheus(subject, "/api/v1/targets?state=active")[0]["activeTargets"]))
 
 
 def judge_targets(targets: Sequence[Mapping[str, Any]]) -> Outcome:
@@ -66,7 +64,7 @@ def judge_targets(targets: Sequence[Mapping[str, Any]]) -> Outcome:
 @check("MON-02", "Every metric named in a rule or on a dashboard exists", "0 missing", Severity.MAJOR)
 def metrics_exist(subject: Subject) -> Outcome:
     """Compare the names in rules and dashboards with those that Prometheus has, or knows from its targets."""
-    return _once_settled(lambda: _metrics_exist(subject))
+    return once_settled(lambda: _metrics_exist(subject))
 
 
 def _metrics_exist(subject: Subject) -> Outcome:
@@ -281,7 +279,7 @@ def judge_counters(told: Mapping[str, Mapping[str, Any]]) -> Outcome:
     return judged(faults, figure, cure="Use the multiprocess mode of the metrics library: docs/your-application.md.")
 
 
-def _once_settled(look: Callable[[], Outcome]) -> Outcome:
+def once_settled(look: Callable[[], Outcome]) -> Outcome:
     """Look until nothing is wrong; a stack that has just started has until Prometheus has asked everything once."""
     end = time.monotonic() + _FIRST_SCRAPE
     while (found := look()).state == State.FAIL and time.monotonic() < end:

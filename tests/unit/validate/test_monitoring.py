@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from cotai_tasks.validate.groups.monitoring import (
     judge_delivery,
     judge_metrics,
     judge_targets,
+    once_settled,
 )
 
 UP = {"labels": {"job": "node", "instance": "node-exporter:9100"}, "health": "up", "lastError": ""}
@@ -70,6 +73,21 @@ def test_metrics(query: str, running: set[str], state: State, evidence: tuple[st
     """MON-02: a name that nothing shows fails; what is left out, or comes later, is told."""
     found = judge_metrics([query], {"up", "http_requests"}, running)
     assert (found.state, found.evidence) == (state, evidence)
+
+
+@pytest.mark.parametrize(("settled", "state", "seconds"), [(2, State.PASS, 6), (1000, State.FAIL, 42)])
+def test_a_stack_that_has_just_started_has_time(
+    monkeypatch: pytest.MonkeyPatch, settled: int, state: State, seconds: float
+) -> None:
+    """MON-01, MON-02: what is wrong before everything was asked once is looked at again, and no longer than that."""
+    clock, looks = SimpleNamespace(now=0.0), count()
+
+    def sleep(pause: float) -> None:
+        clock.now += pause
+
+    monkeypatch.setattr(monitoring, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    found = once_settled(lambda: Outcome(State.PASS if next(looks) >= settled else State.FAIL, ""))
+    assert (found.state, clock.now) == (state, seconds)
 
 
 def test_dashboards_are_read() -> None:
