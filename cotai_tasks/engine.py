@@ -368,7 +368,8 @@ def _find_client() -> str:
         )
     for path in found:
         asked = [_ask(path, plugin) for plugin in ("compose", "buildx")] if len(found) > 1 else []
-        if not any(one.wait() for one in asked):
+        codes = [one.wait() for one in asked]
+        if not any(codes):
             return path
     return next(iter(found))
 

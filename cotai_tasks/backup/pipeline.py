@@ -118,7 +118,7 @@ def hash_stream(stream: Stream, *, store: Store, progress: Progress) -> None:
             total.add(piece)
             progress(done + total.size, 0)
         done += total.size
-        if (total.size, total.digest) != (one.bytes, one.sha256):
+        if total.digest != one.sha256:
             raise _altered(stream, one)
 
 
@@ -244,17 +244,13 @@ def _part(line: Line) -> bytes:
 def _fetch(stream: Stream, store: Store, line: Line, opened: ExitStack) -> None:
     """Pass on what is stored. Nothing is hashed here: whatever is altered has other plain bytes, and those are."""
     for one in stream.objects:
-        size = 0
         for piece in _stored(stream, one, store, opened):
-            size += len(piece)
             line.write(piece)
-        if size != one.bytes:
-            raise _altered(stream, one)
     line.close()
 
 
 def _stored(stream: Stream, stored: StoredObject, store: Store, opened: ExitStack) -> Iterator[bytes]:
-    """Give the bytes of an object, and few more where it has more than it should.
+    """Give the bytes of an object; raise `IntegrityError` where it has fewer or more than it should.
 
     `opened` has the object: whoever closes it ends the reading.
     """
@@ -267,6 +263,8 @@ def _stored(stream: Stream, stored: StoredObject, store: Store, opened: ExitStac
                 yield piece
     except MissingError as error:
         raise _damaged(stream, f"{stored.key} is not in the store") from error
+    if size != stored.bytes:
+        raise _altered(stream, stored)
 
 
 def _decompress(compressed: Line, plain: Line, stream: Stream) -> None:

@@ -99,11 +99,6 @@ class Subject:
         return Console(out=paper, err=paper)
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The Compose files as Compose renders them."""
-        return self.stack.rendered
-
-    @property
     def containers(self) -> list[Container]:
         """Its containers as they were when somebody first looked."""
         return list(self._look("containers", lambda: self.engine.containers(self.project)))

@@ -109,7 +109,7 @@ def drop_scratch(site: Site) -> list[str]:
 def _run(
     site: Site, service: str, name: str, backup: str, command: Sequence[str], environ: Mapping[str, str]
 ) -> list[str]:
-    known: dict[str, Any] = site.stack.rendered.get("services", {}).get(service, {})
+    known: dict[str, Any] = site.stack.rendered["services"].get(service, {})
     stack = site.stack.project.name
     return [
         *("run", "--detach", "--pull", "never", "--name", name, "--network", "none"),

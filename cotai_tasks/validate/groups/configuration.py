@@ -26,7 +26,7 @@ _FLOATING = {"latest", "stable", "main", "master", "edge", "nightly", "dev", "al
 @check("CFG-03", "Every image is pinned to a version", "0 floating tags", Severity.BLOCKER, live=False)
 def images_are_pinned(subject: Subject) -> Outcome:
     """Look at the tag or digest of every image that the Compose files name; our own are made from this checkout."""
-    images = {name: str(one["image"]) for name, one in subject.config["services"].items()}
+    images = {name: str(one["image"]) for name, one in subject.stack.rendered["services"].items()}
     return judge_pins(images, f"{subject.settings.variables.COTAI_REPOSITORY}/")
 
 

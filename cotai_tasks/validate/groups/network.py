@@ -33,7 +33,7 @@ _LOOPBACK = ("127.", "::1")
 )
 def reach_is_as_declared(subject: Subject) -> Outcome:
     """Try every service's ports from beside each container, by name and by address."""
-    services = subject.config["services"]
+    services = subject.stack.rendered["services"]
     neighbours = {name: sorted((one.get("networks") or {}).keys()) for name, one in services.items()}
     return judge_reach(reach(subject), declared(subject), neighbours, subject.environment)
 

@@ -68,7 +68,7 @@ def judge_users(users: Mapping[str, int], allowed: Mapping[str, str]) -> Outcome
 )
 def privileges_are_as_declared(subject: Subject) -> Outcome:
     """Compare what the kernel grants each first process with what the Compose files declare."""
-    services = subject.config["services"]
+    services = subject.stack.rendered["services"]
     declared = {name: capabilities(one) for name, one in services.items()}
     return judge_privileges({one.name: (declared.get(one.service, set()), told) for one, told in _processes(subject)})
 

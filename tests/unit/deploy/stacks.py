@@ -41,6 +41,7 @@ def stack(*services: Service, **changes: Any) -> Stack:  # noqa: ANN401 - any fi
         "reasons": {},
         "variables": {},
         "formats": {},
+        "rendered": {"services": {}},
     }
     return Stack(**fields | changes)
 
