@@ -21,7 +21,7 @@ from cotai_tasks.backup.components.postgres_facts import (
     read_facts,
     whole,
 )
-from cotai_tasks.backup.components.postgres_roles import read_roles
+from cotai_tasks.backup.components.postgres_roles import ROLES
 from cotai_tasks.backup.components.postgres_server import STRICT, lines
 from cotai_tasks.errors import BackupError, EngineError
 
@@ -37,6 +37,11 @@ _LOCK_PATIENCE = "60s"
 
 _SETTINGS = "\n-- settings of the databases: "
 """Before them, on a line of its own: no value can hold it, for JSON writes the end of a line otherwise."""
+
+_SERVER = f"""
+SELECT json_build_object('server_version_num', current_setting('server_version_num')::int,
+    'roles', ({ROLES}), 'settings', ({SETTINGS}))"""
+"""Asks for everything at once: each question starts a process in the server's container, which its users notice."""
 
 _TRIES = 20
 """How often somebody may come between the dump and its facts: he would have to come in the same few milliseconds."""
@@ -76,9 +81,8 @@ def dump_roles(server: Server) -> Iterator[_Roles]:
     A restore must not bring one back that was changed because it was known; a stack's own logins have theirs from its
     configuration.
     """
-    version = int(server.ask("SHOW server_version_num"))
-    facts = {"server_version_num": version, "roles": read_roles(server)}
-    settings = write_settings(json.loads(server.ask(SETTINGS)))
+    facts = json.loads(server.ask(_SERVER))
+    settings = write_settings(facts.pop("settings"))
     command = server.tool("pg_dumpall", "--globals-only", "--no-role-passwords", "--no-tablespaces")
     with server.leashed(command, "pg_dumpall") as dump:
         yield _Roles(dump, facts, settings)
@@ -155,6 +159,7 @@ def _begin(server: Server, database: str) -> Iterator[_Database]:
             )
             with server.leashed(command, f"pg_dump of {database}") as dump:
                 yield _Database(dump, session, told, facts)
-        finally:
+        except BaseException:  # else it has come to its end
             with suppress(EngineError, BackupError):  # it may have gone with its server
                 server.ask(f"SELECT pg_terminate_backend({facts[BACKEND]})")
+            raise

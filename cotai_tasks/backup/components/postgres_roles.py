@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Roles = dict[str, dict[str, Any]]
 
-_ROLES = """
+ROLES = """
 SELECT json_object_agg(rolname, json_build_object(
     'attributes', concat_ws(' ', CASE WHEN rolcanlogin THEN 'LOGIN' END, CASE WHEN rolsuper THEN 'SUPERUSER' END,
         CASE WHEN rolinherit THEN 'INHERIT' ELSE 'NOINHERIT' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END,
@@ -28,14 +28,15 @@ SELECT json_object_agg(rolname, json_build_object(
         FROM pg_auth_members WHERE member = r.oid GROUP BY roleid) AS granted)) ORDER BY rolname)
 FROM pg_roles AS r WHERE rolname !~ '^pg_'
 """
+"""Asks for the roles, less those that every server has.
+
+Of passwords it tells nothing, and of settings the names alone: a value may be a secret as well.
+"""
 
 
 def read_roles(server: Server) -> Roles:
-    """Ask a server for its roles, less those that every server has.
-
-    Of passwords it tells nothing, and of settings the names alone: a value may be a secret as well.
-    """
-    told: Roles = json.loads(server.ask(_ROLES))
+    """Ask a server for its roles, as a backup's facts have them."""
+    told: Roles = json.loads(server.ask(ROLES))
     return told
 
 
