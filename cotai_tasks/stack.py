@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-import psutil
 import yaml
 
 from cotai_tasks.errors import UsageError, nearest
@@ -350,7 +349,13 @@ def _services(files: Collection[Path]) -> dict[str, dict[str, Any]]:
 
 def _remove_leftovers() -> None:
     """Remove what processes that were killed left behind: it holds passwords."""
-    for folder in Path(_scratch.name).parent.glob("cotai-*-*"):
+    found = [*Path(_scratch.name).parent.glob("cotai-*-*")]
+    found.remove(Path(_scratch.name))
+    if not found:
+        return
+    import psutil  # it takes a twentieth of a second: only where it is needed
+
+    for folder in found:
         pid = folder.name.split("-")[1]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from dotenv import dotenv_values
 
+from cotai_tasks import stack as module
 from cotai_tasks.errors import LockedError, PreflightError, UsageError
 from cotai_tasks.facts import Image
 from cotai_tasks.lock import stack_lock
@@ -214,6 +219,19 @@ def test_a_gpu_is_one_more_file() -> None:
     """A host without a GPU never reads the NVIDIA override."""
     opened = open_stack(settings(COTAI_GPU=True), FakeEngine())
     assert [path.name for path in opened.project.files] == ["compose.yaml", "compose.dev.yaml", "compose.gpu.yaml"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds passwords. What belongs to a process that lives stays, and so does what only has a name like it."""
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    for name in (f"cotai-{dead.pid}-x", f"cotai-{os.getppid()}-x", "cotai-validate-x"):
+        (tmp_path / name).mkdir()
+    with TemporaryDirectory(prefix=f"cotai-{os.getpid()}-", dir=tmp_path) as folder:
+        monkeypatch.setattr(module, "_scratch", SimpleNamespace(name=folder))
+        open_stack(settings(), FakeEngine())
+        left = {one.name for one in tmp_path.iterdir()}
+    assert left == {f"cotai-{os.getppid()}-x", "cotai-validate-x", Path(folder).name}
 
 
 class LockEngine(FakeEngine):
