@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from cotai_tasks.errors import CotaiError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cotai_tasks.console import Console
     from cotai_tasks.settings import Settings
 
 Event = Literal["failure", "stale", "deploy"]
-"""A backup that failed; none as young as it should be; what came of a deploy."""
+"""A backup, a prune or a drill that failed; no backup as young as it should be; what came of a deploy."""
 
 _TIMEOUT = (5.0, 10.0)
 """Seconds to connect, and to wait for the answer."""
@@ -28,6 +31,18 @@ def notify(settings: Settings, event: Event, text: str, *, console: Console, det
     url = known.DEPLOY_WEBHOOK_URL if event == "deploy" else known.BACKUP_WEBHOOK_URL
     if url and (fault := _post(url, message(settings.stack_name, socket.gethostname(), event, text, detail))):
         console.warn(f"nobody was told of it: {urlsplit(url).hostname} {fault}")
+
+
+@contextmanager
+def failure_told(settings: Settings, what: str, *, console: Console) -> Iterator[None]:
+    """Post a notice where the block fails, whyever; not to whoever watches it at a terminal."""
+    try:
+        yield
+    except BaseException as error:
+        if not console.interactive:
+            why = str(error) if isinstance(error, CotaiError) else type(error).__name__
+            notify(settings, "failure", f"{what} failed: {why}", console=console)
+        raise
 
 
 def message(stack: str, host: str, event: Event, text: str, detail: Sequence[str] = ()) -> dict[str, str]:

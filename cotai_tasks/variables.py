@@ -73,6 +73,12 @@ def _names(value: str) -> str:
     return value
 
 
+def _database(value: str) -> str:
+    if value in {"postgres", "template0", "template1"}:
+        raise ValueError("must not be one of the server's own databases: no backup holds them")
+    return value
+
+
 def _network(value: str) -> str:
     try:
         network = IPv4Network(value)
@@ -97,6 +103,7 @@ def _password(value: SecretStr) -> SecretStr:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="a name of a-z, 0-9 and _")]
+Database = Annotated[Name, AfterValidator(_database)]
 Repository = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._/:-]*$", description="an image name in small letters")]
 Tag = Annotated[str, Field(pattern=r"^\w[\w.-]{0,127}$", description="an image tag")]
 Memory = Annotated[str, Field(pattern=r"^[1-9]\d*[mg]$", description="a size such as 512m or 6g")]
@@ -158,7 +165,7 @@ class Variables(BaseModel):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     OTEL_EXPORTER_OTLP_ENDPOINT: Url = ""
 
-    POSTGRES_DB: Name = "cotai"
+    POSTGRES_DB: Database = "cotai"
     POSTGRES_USER: Name = "cotai"
     POSTGRES_PASSWORD: Password = _NONE
     POSTGRES_SUPERUSER_PASSWORD: Password = _NONE

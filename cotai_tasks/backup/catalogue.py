@@ -278,8 +278,8 @@ class Catalogue:
             if Entry(backup, manifest).is_ahead(now):
                 cure = f"Set the clocks right. It can still be named: --id {backup}."
                 faults.append(IntegrityError(f"the time of backup {backup} lies in the future", cure=cure))
-            elif wrong := self.differences(manifest):
-                faults.append(IntegrityError(f"backup {backup} is not whole", findings=wrong))
+            elif fault := self._fault(manifest):
+                faults.append(IntegrityError(f"backup {backup} is not whole", findings=[fault]))
             elif manifest.complete:
                 return manifest
             else:
@@ -288,9 +288,15 @@ class Catalogue:
             return partial
         raise faults[0]
 
+    def _fault(self, manifest: Manifest) -> Finding | None:
+        """Say why a backup would not restore: by what the store shows of it, and what verifications found."""
+        data, records = (self.store.list(f"{self.stack}/{folder}/{manifest.id}/") for folder in ("data", "verify"))
+        verified = self._verified(manifest.id, [one.key for one in records])
+        return find_fault(manifest, {one.key: one.size for one in data}, verified)
+
     def _entry(self, backup: str, sizes: Mapping[str, int], records: Sequence[str]) -> Entry | None:
         try:
-            verified = last_by_level(one for key in records if (one := self._verification(backup, key)))
+            verified = self._verified(backup, records)
             locked = self.store.locked_until(self._manifest(backup))
             manifest = self._open(backup)
         except MissingError:  # removed meanwhile
@@ -305,6 +311,9 @@ class Catalogue:
             return Note.model_validate_json(self.store.get(key))
         except (MissingError, ValidationError):
             return None
+
+    def _verified(self, backup: str, records: Sequence[str]) -> dict[Level, Verification]:
+        return last_by_level(one for key in records if (one := self._verification(backup, key)))
 
     def _verification(self, backup: str, key: str) -> Verification | None:
         """Read what a verification found; a record that nobody trusted has signed proves nothing."""

@@ -17,9 +17,8 @@ from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS, Manifest, new_id, ob
 from cotai_tasks.backup.metrics import record_backup, record_failure
 from cotai_tasks.backup.pipeline import store_stream
 from cotai_tasks.console import count, duration, size
-from cotai_tasks.errors import BackupError, CotaiError, UsageError
+from cotai_tasks.errors import BackupError, CotaiError, EngineError, UsageError
 from cotai_tasks.lock import require_no_restore, stack_lock
-from cotai_tasks.notify import notify
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
@@ -119,8 +118,6 @@ def create(
             made = _create(wish, _dumps(wish, site), stack, catalogue, engine, console)
     except BaseException as error:
         if wish.counts and not dry_run and not (isinstance(error, KeyboardInterrupt) and console.interactive):
-            why = str(error) if isinstance(error, CotaiError) else type(error).__name__
-            notify(settings, "failure", f"backup.create failed: {why}", console=console)
             record_failure(stack, settings, engine, console)
         raise
     if wish.counts:
@@ -204,10 +201,13 @@ def _stream(backup: str, dump: Dump, wish: Wish, stack: Stack, store: Store, con
     def key(piece: int) -> str:
         return object_key(stack.project.name, backup, dump.name, piece, encrypted=bool(wish.recipients))
 
-    with console.transfer(dump.name) as progress:
-        return store_stream(
-            dump, key, store=store, recipients=[*wish.recipients.values()], level=wish.level, progress=progress
-        )
+    try:
+        with console.transfer(dump.name) as progress:
+            return store_stream(
+                dump, key, store=store, recipients=[*wish.recipients.values()], level=wish.level, progress=progress
+            )
+    except EngineError as error:
+        raise BackupError(f"{dump.name}: {error}", cure=error.cure, evidence=error.evidence) from error
 
 
 def _images(stack: Stack, engine: Engine) -> dict[str, str]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypedDict
 
+from cotai_tasks.notify import failure_told
 from cotai_tasks.task import env_file, open_bare_tools, open_tools, task
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from invoke.context import Context
 
     from cotai_tasks.console import Console
     from cotai_tasks.settings import Settings
+    from cotai_tasks.task import Tools
 
 _STORE = "Where backups are: a folder, or s3://BUCKET/PREFIX (default: BACKUP_STORE)."
 _ID = "Which backup; the beginning of its id is enough (default: the newest)."
@@ -50,17 +55,18 @@ def create(  # noqa: PLR0913, PLR0917 - a flag each
 
     os.nice(10)  # to compress and to encrypt takes all it can get: users come first
     tools = open_tools(c, env)
-    wish = Wish.of(
-        tools["settings"],
-        encrypt=encrypt,
-        plain=plain,
-        only=only,
-        tag=tag,
-        store=store,
-        recipients=recipient,
-        level=level,
-    )
-    made = procedure(wish, dry_run=dry_run, as_json=json, **tools)
+    with nullcontext() if only or store or dry_run else _failure_told("backup.create", tools):
+        wish = Wish.of(
+            tools["settings"],
+            encrypt=encrypt,
+            plain=plain,
+            only=only,
+            tag=tag,
+            store=store,
+            recipients=recipient,
+            level=level,
+        )
+        made = procedure(wish, dry_run=dry_run, as_json=json, **tools)
     show_created(made, as_json=json, console=tools["console"])
 
 
@@ -156,7 +162,9 @@ def prune(
     """Show which backups BACKUP_KEEP keeps and why; after a question delete the others."""
     from cotai_tasks.backup.prune import prune as procedure
 
-    procedure(store=store, signer=signer, yes=yes, dry_run=dry_run, as_json=json, **_without_engine(c, env))
+    tools = _without_engine(c, env)
+    with _failure_told("backup.prune", tools):
+        procedure(store=store, signer=signer, yes=yes, dry_run=dry_run, as_json=json, **tools)
 
 
 @task(help={"id": "Which backup; of a damaged one the whole id.", "store": _STORE, "signer": _SIGNER})
@@ -290,7 +298,8 @@ def drill(
     from cotai_tasks.backup.rehearse import show_outcome
 
     tools = open_tools(c, env)
-    outcome = procedure(backup=id, identity=identity, store=store, signer=signer, **tools)
+    with _failure_told("backup.drill", tools):
+        outcome = procedure(backup=id, identity=identity, store=store, signer=signer, **tools)
     show_outcome(outcome, as_json=json, console=tools["console"])
 
 
@@ -310,6 +319,11 @@ def schedule(c: Context, install: bool = False, drill: bool = False, env: str = 
 class _Tools(TypedDict):
     settings: Settings
     console: Console
+
+
+def _failure_told(what: str, tools: _Tools | Tools) -> AbstractContextManager[None]:
+    """Post a notice where what runs by night fails."""
+    return failure_told(tools["settings"], what, console=tools["console"])
 
 
 def _without_engine(c: Context, env: str) -> _Tools:

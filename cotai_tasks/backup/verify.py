@@ -9,10 +9,10 @@ from cotai_tasks.backup.catalogue import open_catalogue
 from cotai_tasks.backup.components.base import Site
 from cotai_tasks.backup.keys import open_identities
 from cotai_tasks.backup.pipeline import hash_stream, load_stream
-from cotai_tasks.backup.rehearse import rehearse_backup
+from cotai_tasks.backup.rehearse import rehearse_backup, write_down
 from cotai_tasks.backup.verification import LEVELS, Verification
 from cotai_tasks.console import duration, size
-from cotai_tasks.errors import Finding, IntegrityError, StoreError, UsageError, nearest
+from cotai_tasks.errors import Finding, IntegrityError, UsageError, nearest
 from cotai_tasks.lock import stack_lock
 from cotai_tasks.stack import open_stack
 
@@ -63,7 +63,7 @@ def verify(  # noqa: PLR0913 - a flag each
                 findings = read_all(manifest, meant, identities, catalogue, console)
     texts = [f"{one.where}: {one.fault}" for one in findings]
     result = Verification.now(meant, seconds=time.monotonic() - begun, findings=texts)
-    _record(manifest, result, catalogue, console)
+    write_down(manifest, result, catalogue, console)
     if as_json:
         console.json({"backup": manifest.id, **result.model_dump(mode="json")})
     if findings:
@@ -125,11 +125,3 @@ def _restored(
     except IntegrityError as error:
         return list(error.findings) or [Finding(manifest.id, str(error), _CURE)]
     return [one.finding(_CURE) for one in outcome.differences]
-
-
-def _record(manifest: Manifest, result: Verification, catalogue: Catalogue, console: Console) -> None:
-    """Write the result down; whoever may only read the store still has it on the screen."""
-    try:
-        catalogue.record(manifest.id, result)
-    except StoreError as error:
-        console.warn(f"the result is not written down: {error}")

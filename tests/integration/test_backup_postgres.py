@@ -20,7 +20,7 @@ from cotai_tasks.backup.components.postgres import ANSWERS, Postgres, facts_of
 from cotai_tasks.backup.components.postgres_physical import PostgresPhysical
 from cotai_tasks.backup.components.postgres_server import Server, live
 from cotai_tasks.backup.components.scratch import drop_scratch, scratch
-from cotai_tasks.errors import BackupError, EngineError, UsageError
+from cotai_tasks.errors import BackupError, EngineError, IntegrityError, UsageError
 from cotai_tasks.facts import PROJECT_LABEL, SERVICE_LABEL
 from tests.integration.alone import alone, eventually, fill_disk, holder
 from tests.unit.backup.dumps import take as take_dump
@@ -315,6 +315,19 @@ def test_a_client_that_does_not_go_stops_the_swap_and_nothing_else(postgres: Pos
     assert postgres.rows("t") == 1000
 
 
+def test_tables_in_the_servers_own_database_are_not_left_out_in_silence(postgres: Postgresql) -> None:
+    """Nobody dumps it; a view of somebody's, or what an extension brings, is nothing to lose."""
+    postgres.fresh()
+    postgres.server.do("CREATE VIEW v AS SELECT 1; CREATE EXTENSION pg_prewarm;", what="making what is no table")
+    take(postgres.site, Postgres())
+    postgres.server.do('CREATE TABLE "My notes" ();', what="making a table")
+    try:
+        with pytest.raises(BackupError, match=r'database postgres holds tables \(public."My notes"\)'):
+            take(postgres.site, Postgres())
+    finally:
+        postgres.server.do('DROP TABLE "My notes"; DROP VIEW v; DROP EXTENSION pg_prewarm;', what="dropping it")
+
+
 def test_a_closed_database_is_no_backup(postgres: Postgresql) -> None:
     """What a killed swap left closed is not silently left out; reverting opens it."""
     postgres.fresh()
@@ -356,6 +369,11 @@ def test_a_load_that_fails_leaves_the_live_data(postgres: Postgresql) -> None:
         with pytest.raises(EngineError, match="pg_restore of cotai__restore"):
             component.stage(postgres.site, BACKUP, damaged.streams, damaged.feed)
         assert component.leftovers(postgres.site).staged == {BACKUP}
+        with (
+            pytest.raises(IntegrityError, match="it does not load: pg_restore of cotai"),
+            component.rehearse(postgres.site, BACKUP, damaged.streams, damaged.feed),
+        ):
+            pass
 
     def interrupted(stream: Stream, write: Callable[[bytes], object]) -> None:
         write(taken.contents[stream.name][:3000])
@@ -453,7 +471,10 @@ def test_a_physical_copy_starts_elsewhere(postgres: Postgresql) -> None:
     damaged = replace(
         taken, contents={"postgres-physical": content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]}
     )
-    with pytest.raises(EngineError), component.rehearse(postgres.site, BACKUP, damaged.streams, damaged.feed):
+    with (
+        pytest.raises(IntegrityError, match="it does not load"),
+        component.rehearse(postgres.site, BACKUP, damaged.streams, damaged.feed),
+    ):
         pass
     assert drop_scratch(postgres.site) == []
 

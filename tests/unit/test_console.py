@@ -95,6 +95,23 @@ def test_only_a_yes_is_a_yes(*, answer: str, agreed: bool, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
+    ("answer", "agreed"), [("cotai-prod\n", True), (" cotai-prod \n", True), ("y\n", False), ("cotai-dev\n", False)]
+)
+def test_live_data_is_replaced_by_its_name_alone(*, answer: str, agreed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever only says yes may mean another stack."""
+    console, _, err = consoles(terminal=True)
+    keyboard = io.StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    if agreed:
+        console.confirm_name("Replace it?", "cotai-prod", yes=False)
+    else:
+        with pytest.raises(RefusedError, match="not confirmed: nothing was changed"):
+            console.confirm_name("Replace it?", "cotai-prod", yes=False)
+    assert "? Replace it? Type cotai-prod to go on: " in err.getvalue()
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [
         (0, "0.0 s"),

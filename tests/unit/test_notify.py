@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from cotai_tasks.notify import message, notify
+from cotai_tasks.errors import StoreError
+from cotai_tasks.notify import failure_told, message, notify
 from cotai_tasks.testing import RecordingConsole
 from tests.unit.deploy.stacks import settings
 
@@ -79,3 +80,21 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     console = RecordingConsole()
     notify(settings(BACKUP_WEBHOOK_URL=URL), "failure", "the disk is full", console=console)
     assert console.text() == "! nobody was told of it: hooks.example.org could not be asked (ConnectionError)\n"
+
+
+@pytest.mark.parametrize(("watched", "told"), [(False, ["backup.prune failed: no such bucket"]), (True, [])])
+def test_a_failure_that_nobody_watches_is_told(
+    watched: bool,  # noqa: FBT001 - a case
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a timer, or in a workflow; whoever sits at the terminal sees it. It goes on as the same error."""
+    notices: list[str] = []
+    monkeypatch.setattr("cotai_tasks.notify.notify", lambda _settings, _event, text, **_: notices.append(text))
+    monkeypatch.setattr(RecordingConsole, "interactive", watched)
+    with (
+        pytest.raises(StoreError, match="no such bucket"),
+        failure_told(settings(), "backup.prune", console=RecordingConsole()),
+    ):
+        raise StoreError("no such bucket")
+    assert notices == told

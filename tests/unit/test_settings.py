@@ -116,6 +116,12 @@ def test_an_unknown_environment_gets_the_nearest(project: Path) -> None:
         ("BACKEND_PORT=0", "BACKEND_PORT", "input should be greater than or equal to 1", ""),
         ("BACKEND_PORT=http", "BACKEND_PORT", NOT_A_NUMBER, ""),
         ("BIND_ADDRESS=here", "BIND_ADDRESS", "must be an IPv4 address", ""),
+        (
+            "POSTGRES_DB=postgres",
+            "POSTGRES_DB",
+            "must not be one of the server's own databases: no backup holds them",
+            "",
+        ),
         ("APP_MODULE=app.main", "APP_MODULE", "must look like package.module:name", ""),
         ("APP_HEALTH_PATH=health", "APP_HEALTH_PATH", "must begin with /", ""),
         ("COTAI_IMAGES=maybe", "COTAI_IMAGES", "input should be 'auto', 'upstream' or 'offline'", ""),

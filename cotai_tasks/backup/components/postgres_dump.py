@@ -18,11 +18,12 @@ from cotai_tasks.backup.components.postgres_facts import (
     OVERVIEW,
     SETTINGS,
     SNAPSHOT,
+    TABLES,
     read_facts,
     whole,
 )
 from cotai_tasks.backup.components.postgres_roles import ROLES
-from cotai_tasks.backup.components.postgres_server import STRICT, lines
+from cotai_tasks.backup.components.postgres_server import MAINTENANCE, STRICT, lines
 from cotai_tasks.errors import BackupError, EngineError
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ _SETTINGS = "\n-- settings of the databases: "
 
 _SERVER = f"""
 SELECT json_build_object('server_version_num', current_setting('server_version_num')::int,
-    'roles', ({ROLES}), 'settings', ({SETTINGS}))"""
+    'roles', ({ROLES}), 'settings', ({SETTINGS}), 'tables', ({TABLES}))"""
 """Asks for everything at once: each question starts a process in the server's container, which its users notice."""
+
+_NAMED = 3
+"""Of tables that are too many to name."""
 
 _TRIES = 20
 """How often somebody may come between the dump and its facts: he would have to come in the same few milliseconds."""
@@ -79,9 +83,13 @@ def dump_roles(server: Server) -> Iterator[_Roles]:
     """Begin to dump the roles, without their passwords.
 
     A restore must not bring one back that was changed because it was known; a stack's own logins have theirs from its
-    configuration.
+    configuration. Raises `BackupError` where the server's own database holds tables: nobody would dump them.
     """
     facts = json.loads(server.ask(_SERVER))
+    if tables := facts.pop("tables"):
+        fault = f"database {MAINTENANCE} holds tables ({', '.join(tables[:_NAMED])}), and is never backed up"
+        cure = "It is the server's own. Move them into another database (pg_dump -t, psql), or drop them."
+        raise BackupError(fault, cure=cure)
     settings = write_settings(facts.pop("settings"))
     command = server.tool("pg_dumpall", "--globals-only", "--no-role-passwords", "--no-tablespaces")
     with server.leashed(command, "pg_dumpall") as dump:

@@ -160,6 +160,11 @@ SELECT coalesce(bool_or((xpath('/row/found/text()', query_to_xml(format(
 FROM {_RELATIONS} WHERE c.relkind = 'r' AND c.relname NOT IN ({_MIGRATED})"""  # noqa: S608
 """A statement that tells whether a database has any row but those that migrations write."""
 
+TABLES = f"""
+SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY c.relname), '[]')
+FROM {_RELATIONS} WHERE c.relkind IN ('r', 'p', 'm')"""  # noqa: S608
+"""A statement that names a database's tables, but those of its extensions."""
+
 OVERVIEW = rf"""
 {_BEGIN}
 {_DATABASE}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cotai_tasks.errors import BackupError, EngineError
+from cotai_tasks.errors import BackupError, CotaiError, EngineError, IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,14 @@ _DIGITS = 6
 
 _LIMITS = {"mem_limit": "--memory", "cpus": "--cpus", "pids_limit": "--pids-limit", "shm_size": "--shm-size"}
 """What bounds the service in the Compose files bounds its scratch container too."""
+
+
+_OF_THE_HOST = re.compile(
+    "no space left|could not (extend|write)|disk is full|out of memory|cannot allocate|killed|terminated|given up"
+    "|exit code 1(37|43)|closed the connection|connection (refused|reset|to server)|broken pipe|shutting down",
+    re.IGNORECASE,
+)
+"""What says of a load that fails nothing about what was loaded."""
 
 
 @contextmanager
@@ -48,12 +57,16 @@ def scratch(  # noqa: PLR0913 - what differs between the servers
     ended well; `staging` says that a live restore needs it. What `environ` and `command` hold is readable at the
     engine: nothing secret.
 
-    Raises `BackupError` with its last words for one that ends or does not answer.
+    Raises `BackupError` with its last words for one that ends or does not answer, and `IntegrityError` for what a
+    server's own tool refuses in the block, while nothing of the host keeps it from its work.
     """
     name = scratch_name(site, role or service, backup, keep=keep, staging=staging)
     with run_until(site.engine, name, _run(site, service, name, backup, command, environ or {}), keep=keep):
         await_answer(site.engine, name, probe)
-        yield name
+        try:
+            yield name
+        except EngineError as error:
+            raise _judged(error, site.engine, name) from error
 
 
 @contextmanager
@@ -87,7 +100,7 @@ def await_answer(engine: Engine, name: str, probe: Sequence[str]) -> None:
         try:
             engine.command("exec", name, *probe)
         except EngineError as error:
-            state = engine.command("container", "inspect", "--format", "{{.State.Status}}", name).strip()
+            state = _state(engine, name)
             if state == "running" and time.monotonic() < end:
                 time.sleep(0.2)
                 continue
@@ -122,6 +135,18 @@ def _run(
         site.stack.services[service].image,
         *command,
     ]
+
+
+def _judged(error: EngineError, engine: Engine, name: str) -> CotaiError:
+    """Tell a backup that would not restore from a host that could not try."""
+    if _OF_THE_HOST.search(f"{error}\n{error.evidence}") or _state(engine, name) != "running":
+        return error
+    cure = "Use another backup: inv backup.list."
+    return IntegrityError(f"it does not load: {error}", cure=cure, evidence=error.evidence)
+
+
+def _state(engine: Engine, name: str) -> str:
+    return engine.command("container", "inspect", "--format", "{{.State.Status}}", name).strip()
 
 
 def _remove(engine: Engine, name: str) -> None:

@@ -240,6 +240,18 @@ def test_a_backup_whose_data_is_gone_is_no_newest_one(tmp_path: Path, damage: st
         found.find()
 
 
+def test_a_backup_that_a_verification_found_damaged_is_no_newest_one(tmp_path: Path) -> None:
+    """Until one that looks as closely succeeds; by its id it is there all the while."""
+    found = catalogue(tmp_path)
+    good, bad = make(found, NOW - DAY), make(found)
+    found.record(bad, Verification.now("restore", seconds=1, findings=["postgres: 3 rows instead of 4"]))
+    assert (found.find().id, found.find(bad).id) == (good, bad)
+    found.record(bad, Verification.now("data", seconds=1))
+    assert found.find().id == good
+    found.record(bad, Verification.now("restore", seconds=1))
+    assert found.find().id == bad
+
+
 def test_an_id_needs_only_its_beginning(tmp_path: Path) -> None:
     """One that fits several, or none, is answered with those that are there."""
     found = catalogue(tmp_path)

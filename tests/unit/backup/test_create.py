@@ -15,7 +15,8 @@ from cotai_tasks.backup import create as module
 from cotai_tasks.backup.components.base import Dump
 from cotai_tasks.backup.create import Wish, create
 from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS
-from cotai_tasks.errors import EngineError, IdentityError, StoreError, UsageError
+from cotai_tasks.errors import BackupError, IdentityError, StoreError, UsageError
+from cotai_tasks.notify import failure_told
 from cotai_tasks.settings import load_settings
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.backup.catalogues import MemoryStore, catalogue, make
@@ -91,7 +92,7 @@ class Part:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Give the notices that go out."""
     notices: list[str] = []
-    monkeypatch.setattr(module, "notify", lambda _settings, _event, text, **_: notices.append(text))
+    monkeypatch.setattr("cotai_tasks.notify.notify", lambda _settings, _event, text, **_: notices.append(text))
     monkeypatch.setattr(module, "open_stack", lambda *_: stack())
     monkeypatch.setattr(module, "stack_lock", lambda *_: nullcontext())
     return notices
@@ -104,9 +105,10 @@ def run(directory: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, *s
     monkeypatch.setattr(module, "all_components", lambda **_: parts)
     monkeypatch.setattr(catalogue_module, "open_store", lambda *_: store)
     monkeypatch.setattr(Wish, "counts", property(lambda _: True))
-    console = RecordingConsole()
+    console, settings = RecordingConsole(), settings_of(directory)
     try:
-        create(Wish(names, {}), settings=settings_of(directory), engine=FakeEngine(), console=console)
+        with failure_told(settings, "backup.create", console=console):
+            create(Wish(names, {}), settings=settings, engine=FakeEngine(), console=console)
     finally:
         said = console.text()
     return said
@@ -165,7 +167,7 @@ def test_one_dump_that_fails_is_a_failed_backup(
     """Those before it were whole, and are removed again: never is a backup listed that lacks what was wanted of it."""
     store = MemoryStore()
     broken = Script("head -c 3000000 /dev/zero; echo 'the disk is broken' >&2; exit 1")
-    with pytest.raises(EngineError, match="the disk is broken"):
+    with pytest.raises(BackupError, match="mongodb: docker exec failed: the disk is broken"):
         run(tmp_path, store, monkeypatch, Script("echo rows"), broken, Pieces([b"never asked"]))
     assert store.keys() == ["cotai-dev/format.json"]
-    assert told == ["backup.create failed: docker exec failed: the disk is broken"]
+    assert told == ["backup.create failed: mongodb: docker exec failed: the disk is broken"]

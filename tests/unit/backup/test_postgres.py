@@ -202,7 +202,7 @@ def test_the_settings_of_databases_come_back_from_the_dump_of_the_roles(monkeypa
     assert read_settings(dumped) == settings
     assert [line[:2] for line in dumped.splitlines()] == [b"CR", b"", b"--"]
     engine = FakeEngine(streams={"exec": b"CREATE ROLE cotai;\n"})
-    answer = {"server_version_num": 170012, "roles": ROLES, "settings": settings}
+    answer = {"server_version_num": 170012, "roles": ROLES, "settings": settings, "tables": []}
     monkeypatch.setattr(Server, "ask", lambda *_: json.dumps(answer))
     with dump_roles(Server(engine, "postgres-1")) as dump:
         told = b"".join(iter(lambda: dump.read(7), b""))

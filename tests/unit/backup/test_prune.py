@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cotai_tasks.backup import catalogue as module
-from cotai_tasks.backup.prune import Pruned, prune
-from cotai_tasks.errors import RefusedError, StoreError
+from cotai_tasks.backup.prune import Pruned, delete, prune
+from cotai_tasks.errors import RefusedError, StoreError, UsageError
 from cotai_tasks.testing import RecordingConsole
 from tests.unit.backup.catalogues import MemoryStore, backup_id, catalogue, make, settings
 
@@ -135,7 +135,7 @@ def test_a_damaged_one_is_no_reason_to_delete_a_good_one(tmp_path: Path, found: 
 def test_interrupted_backups_are_cleared_away(tmp_path: Path, found: Catalogue, store: MemoryStore) -> None:
     """After a day of silence; one that is being made is left alone."""
     dead, alive = backup_id(NOW, "00000d"), backup_id(NOW, "00000a")
-    kept = make(found)
+    kept = make(found, NOW)
     for backup in (dead, alive):
         found.begin(backup)
         store.put(f"cotai-dev/data/{backup}/redis.1.zst", b"data")
@@ -217,3 +217,21 @@ def test_programs_are_told_everything(tmp_path: Path, found: Catalogue) -> None:
         "freed_bytes": 67,
         "uploads": 0,
     }
+
+
+def test_one_backup_goes_by_its_name(tmp_path: Path, found: Catalogue, store: MemoryStore) -> None:
+    """What no rule removes, a tagged or a damaged one; never one that nobody named, nor unconfirmed."""
+    tagged, damaged = make(found, NOW - DAY, tag="before-migration"), make(found, NOW - 2 * DAY)
+    store.objects[f"cotai-dev/manifests/{damaged}.json"] = b"torn"
+    kept = make(found, NOW)
+    flags: dict[str, Any] = {"settings": settings(tmp_path), "console": RecordingConsole()}
+    with pytest.raises(UsageError, match="no backup is named"):
+        delete("", yes=True, **flags)
+    with pytest.raises(RefusedError):
+        delete(tagged, **flags)
+    assert delete(tagged, dry_run=True, **flags) == tagged
+    assert found.ids() == [kept, tagged, damaged]
+    assert delete(tagged, yes=True, **flags) == tagged
+    assert delete(damaged, yes=True, **flags) == damaged
+    assert found.ids() == [kept]
+    assert not store.keys(tagged) + store.keys(damaged)

@@ -6,7 +6,7 @@ import pytest
 
 from cotai_tasks.backup.components.base import Site
 from cotai_tasks.backup.components.scratch import drop_scratch, scratch
-from cotai_tasks.errors import BackupError, EngineError
+from cotai_tasks.errors import BackupError, EngineError, IntegrityError
 from cotai_tasks.testing import FakeEngine
 from tests.unit.deploy.stacks import service, settings, stack
 
@@ -99,3 +99,22 @@ def test_all_kept_ones_are_dropped() -> None:
     assert drop_scratch(at) == [NAME, "cotai-dev-scratch-redis"]
     assert calls(at)[0][4] == "label=cotai.scratch=cotai-dev"
     assert REMOVED in calls(at)
+
+
+@pytest.mark.parametrize(
+    ("words", "state", "expected"),
+    [
+        ("pg_restore: error: could not execute query: ERROR: relation does not exist", "running", IntegrityError),
+        ("pg_restore: error: could not write to file: No space left on device", "running", EngineError),
+        ("server closed the connection unexpectedly", "running", EngineError),
+        ("pg_restore: error: did not find magic string in file header", "exited", EngineError),
+    ],
+)
+def test_what_its_own_tool_refuses_is_damaged(words: str, state: str, expected: type[Exception]) -> None:
+    """Unless the host kept it from its work, or the container has gone: that says nothing of the backup."""
+    at = site(container_inspect=[state])
+    with pytest.raises(expected) as caught, scratch(at, "postgres", BACKUP, probe=["ready"]):
+        raise EngineError("pg_restore of cotai failed", evidence=words)
+    assert type(caught.value) is expected
+    assert "pg_restore of cotai failed" in str(caught.value)
+    assert calls(at)[-1] == REMOVED
