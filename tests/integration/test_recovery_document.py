@@ -42,7 +42,10 @@ PATIENCE = 60
 """Seconds for a small server to answer."""
 OWN = ("age", "zstd", "jq", "openssl", "ssh-keygen")
 """Programs that the page asks for beside the databases' own."""
-LENT = {"postgres": ("psql", "pg_restore"), "redis": ("redis-server", "redis-cli", "redis-check-rdb")}
+LENT = {
+    "postgres": ("psql", "pg_restore", "pg_verifybackup"),
+    "redis": ("redis-server", "redis-cli", "redis-check-rdb"),
+}
 """Programs that this host borrows from containers, under their own names."""
 MIB = 2**20
 
@@ -118,9 +121,11 @@ class Host:
         self.run("redis", "redis-cli", "set", "key", "value")
         globals_only = ("pg_dumpall", "-U", "postgres", "--globals-only", "--no-role-passwords")
         database = ("pg_dump", "-U", "postgres", "-Fc", "-Z0", "cotai")
+        files = ("pg_basebackup", "-U", "postgres", "-D", "-", "-Ft", "-X", "fetch", "-c", "fast")
         dumps = [
             dump("postgres", "postgres-globals", "pg_globals", self.run("postgres", *globals_only)),
             dump("postgres", "postgres-cotai", "pg_dump", self.run("postgres", *database)),
+            dump("postgres-physical", "postgres-physical", "pg_basebackup", self.run("postgres", *files)),
             dump("redis", "redis", "rdb", self.run("redis", "redis-cli", "--rdb", "-")),
             dump("volumes", "volume-uploads", "tar", packed({"a/upload": self.upload})),
             dump("config", "config", "tar", packed({"env/.env.production": b"SERVER_NAME=x\n"})),
@@ -128,6 +133,16 @@ class Host:
         self.sql("DROP DATABASE cotai;")
         self.sql("DROP ROLE cotai;")
         return dumps
+
+    def start(self, files: Path) -> str:
+        """Start a server from its files, as the page says, where its user may go; count the rows there."""
+        folder = "/tmp/files"
+        self.run("postgres", "cp", "-a", str(files), folder)
+        self.run("postgres", "chown", "-R", "postgres", folder)
+        as_postgres = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
+        self.run("postgres", *as_postgres, "pg_ctl", "-D", folder, "-w", "-o", "-p 5433", "-l", "/dev/null", "start")
+        count = ("psql", "-U", "postgres", "-p", "5433", "-At", "-d", "cotai", "-c", "SELECT count(*) FROM t")
+        return self.run("postgres", *count).decode().strip()
 
     def follow(self, backup: Path, identity: Path) -> subprocess.CompletedProcess[str]:
         """Run every block of the page, in one shell."""
@@ -199,6 +214,8 @@ def test_everything_comes_back(encrypted: bool, host: Host) -> None:  # noqa: FB
     assert host.sql(
         "SELECT count(*), sum(n) FROM t; SELECT tableowner FROM pg_tables WHERE tablename = 't'", "cotai"
     ) == ("1000|500500\ncotai\n")
+    assert "backup successfully verified" in done.stdout
+    assert host.start(host.work / "postgres-physical") == "1000"
     assert "db0:keys=1," in done.stdout
     assert {one.name for one in (host.work / "redis").iterdir()} == {"appendonlydir"}
     assert (host.work / "volume-uploads/a/upload").read_bytes() == host.upload
