@@ -6,7 +6,6 @@ import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypedDict
 
-from cotai_tasks.notify import failure_told
 from cotai_tasks.task import env_file, open_bare_tools, open_tools, task
 
 if TYPE_CHECKING:
@@ -323,6 +322,8 @@ class _Tools(TypedDict):
 
 def _failure_told(what: str, tools: _Tools | Tools) -> AbstractContextManager[None]:
     """Post a notice where what runs by night fails."""
+    from cotai_tasks.notify import failure_told
+
     return failure_told(tools["settings"], what, console=tools["console"])
 
 
