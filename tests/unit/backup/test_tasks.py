@@ -45,7 +45,7 @@ def test_what_fails_by_night_is_told(
     told: list[str],
 ) -> None:
     """A backup, a prune, a drill; not the part of a backup that somebody makes for himself."""
-    given = {"recipient": []} if task is tasks.create else {}
+    given: dict[str, Any] = {"recipient": []} if task is tasks.create else {}
     with pytest.raises(Exit):
         task(Context(), **given, **flags)
     assert told == notices
