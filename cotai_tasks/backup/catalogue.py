@@ -182,6 +182,10 @@ class Catalogue:
             raise UsageError(f"--id {text}: {len(fitting)} begin so", cure=f"Which: {', '.join(fitting)}?")
         return self.load(fitting[0])
 
+    def passed_over(self, found: Manifest, text: str) -> list[str]:
+        """Name the backups that are newer than the one that was found, the newest first; none where it was named."""
+        return [one for one in self.ids() if one > found.id] if text in {"", LATEST} else []
+
     def entries(self) -> list[Entry]:
         """Give every backup with what is known of it, the newest first; sizes are compared with the store's."""
         ids = self.ids()

@@ -95,6 +95,10 @@ def restore(  # noqa: PLR0913 - a flag each
         f"backup {manifest.id} of {manifest.stack}, {manifest.started_at:%Y-%m-%d %H:%M} UTC:"
         f" {', '.join(names)} into {into}"
     )
+    if newer := catalogue.passed_over(manifest, backup):
+        console.warn(
+            f"passed over as damaged, or of some components alone: {', '.join(newer)}; inv backup.list, or --id for it"
+        )
     parts = {name: all_components(encrypted=manifest.encrypted, queued_tasks=queued_tasks)[name] for name in names}
     _preflight(parts, manifest, into, site)
     if dry_run:

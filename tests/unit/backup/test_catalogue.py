@@ -246,10 +246,13 @@ def test_a_backup_that_a_verification_found_damaged_is_no_newest_one(tmp_path: P
     good, bad = make(found, NOW - DAY), make(found)
     found.record(bad, Verification.now("restore", seconds=1, findings=["postgres: 3 rows instead of 4"]))
     assert (found.find().id, found.find(bad).id) == (good, bad)
+    assert found.passed_over(found.find(), "latest") == [bad]
+    assert found.passed_over(found.find(good), good) == []
     found.record(bad, Verification.now("data", seconds=1))
     assert found.find().id == good
     found.record(bad, Verification.now("restore", seconds=1))
     assert found.find().id == bad
+    assert found.passed_over(found.find(), "") == []
 
 
 def test_an_id_needs_only_its_beginning(tmp_path: Path) -> None:

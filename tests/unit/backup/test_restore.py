@@ -14,6 +14,7 @@ import pytest
 
 from cotai_tasks.backup import live
 from cotai_tasks.backup import restore as module
+from cotai_tasks.backup.catalogue import Catalogue
 from cotai_tasks.backup.components.base import Difference, Dump, Leftovers, Rehearsal, Site
 from cotai_tasks.backup.live import half_done, replace
 from cotai_tasks.backup.manifest import Manifest, Stream
@@ -206,6 +207,21 @@ def test_a_disk_with_just_enough_room_is_enough(begun: Callable[..., list[str]])
     story: list[str] = []
     assert begun(Part("redis", story), free=12)[:2] == ["stage redis", "volume create"]
     assert begun(Part("redis", []), free=11)[0] == f"PreflightError: backup {ID} cannot be restored into live"
+
+
+def test_a_newer_backup_is_not_passed_over_in_silence(
+    begun: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names none thinks of the last one, and may get older data."""
+    told: list[str] = []
+    monkeypatch.setattr(RecordingConsole, "warn", lambda _, text: told.append(text))
+    begun(Part("redis", []))
+    assert told == []
+    monkeypatch.setattr(Catalogue, "passed_over", lambda *_: ["20991231T000000Z-0a1b2c"])
+    begun(Part("redis", []))
+    assert [text.partition(";")[0] for text in told] == [
+        "passed over as damaged, or of some components alone: 20991231T000000Z-0a1b2c"
+    ]
 
 
 def test_a_stack_with_data_is_not_a_new_one(begun: Callable[..., list[str]]) -> None:
