@@ -1,4 +1,4 @@
-"""Backups of a production stack that is used meanwhile: made, killed, proved, restored, and restored without us."""
+"""Backups of a production stack that is used meanwhile: made into S3, killed, proved, restored, on a bare host too."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.integration.s3.service import ACCESS_KEY, SECRET_KEY, Service, service
 from tests.stack.conftest import TENDER, deploy, drafted, eventually, post
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cotai_tasks.engine import Engine
     from tests.stack.conftest import Production
 
 pytestmark = pytest.mark.stack
@@ -27,12 +29,30 @@ pytestmark = pytest.mark.stack
 
 @dataclass(frozen=True)
 class Safe:
-    """A deployed stack with a store and an identity."""
+    """A deployed stack with a bucket and an identity."""
 
     stack: Production
-    store: Path
+    s3: Service
+    bucket: str
     identity: Path
     recipient: str
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Give the variables that say where backups go, as somebody on a bare host exports them."""
+        return {
+            "BACKUP_STORE": f"s3://{self.bucket}/nightly",
+            "BACKUP_S3_ENDPOINT": self.s3.endpoint,
+            "BACKUP_S3_PATH_STYLE": "true",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
+    def stored(self) -> bytes:
+        """Give every byte in the bucket."""
+        client = self.s3.client
+        keys = [one["Key"] for one in client.list_objects_v2(Bucket=self.bucket)["Contents"]]
+        return b"".join(client.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in keys)
 
     def backup(self, *flags: str) -> dict[str, Any]:
         """Make an encrypted backup, and give its manifest."""
@@ -42,7 +62,7 @@ class Safe:
 
     def inv(self, task: str, *flags: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a task of the namespace, and expect its exit code."""
-        done = self.stack.inv(*self.words(task, *flags), BACKUP_STORE=str(self.store))
+        done = self.stack.inv(*self.words(task, *flags), **self.where)
         assert done.returncode == fails, f"{task} {flags}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
@@ -53,7 +73,7 @@ class Safe:
 
     def begin(self, task: str, *flags: str) -> subprocess.Popen[str]:
         """Begin a task of the namespace."""
-        return self.stack.begin(*self.words(task, *flags), BACKUP_STORE=str(self.store))
+        return self.stack.begin(*self.words(task, *flags), **self.where)
 
     def ids(self) -> list[str]:
         """Give the ids of the backups that are listed, newest first."""
@@ -61,16 +81,16 @@ class Safe:
 
 
 @pytest.fixture(scope="module")
-def safe(production: Production, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Safe]:
-    """Give a directory to keep backups in, an identity that opens them, and a tender to be kept."""
+def safe(production: Production, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Safe]:
+    """Give a bucket to keep backups in, an identity that opens them, and a tender to be kept."""
     deploy(production)  # other tests may have removed all of it
-    folder = tmp_path_factory.mktemp("safe")
-    identity = folder / "identity.txt"
+    identity = tmp_path_factory.mktemp("safe") / "identity.txt"
     made = production.inv("backup.keygen", "--output", str(identity))
     assert made.returncode == 0, made.stderr
     recipient = next(word for word in (made.stdout + made.stderr).split() if word.startswith("age1"))
     draft_one(production)
-    yield Safe(production, folder / "store", identity, recipient)
+    with service(engine) as s3:
+        yield Safe(production, s3, s3.bucket(), identity, recipient)
     production.inv("backup.discard", "--yes")
 
 
@@ -84,7 +104,7 @@ def test_a_backup_while_the_stack_is_used(safe: Safe) -> None:
     assert {one["component"] for one in manifest["streams"]} == {"postgres", "mongodb", "redis", "volumes", "config"}
     assert manifest["encrypted"]
     assert manifest["evaluation"]
-    stored = b"".join(path.read_bytes() for path in safe.store.rglob("*") if path.is_file())
+    stored = safe.stored()
     secrets = [path.read_bytes().strip() for path in safe.stack.secrets.iterdir() if path.name.endswith("_PASSWORD")]
     assert len(secrets) == 9
     assert not [one for one in [*secrets, TENDER["title"].encode()] if one in stored]
