@@ -96,9 +96,7 @@ def restore(  # noqa: PLR0913 - a flag each
         f" {', '.join(names)} into {into}"
     )
     if newer := catalogue.passed_over(manifest, backup):
-        console.warn(
-            f"passed over as damaged, or of some components alone: {', '.join(newer)}; inv backup.list, or --id for it"
-        )
+        console.warn(f"newer, but damaged or of some components alone: {', '.join(newer)}; inv backup.list says which")
     parts = {name: all_components(encrypted=manifest.encrypted, queued_tasks=queued_tasks)[name] for name in names}
     _preflight(parts, manifest, into, site)
     if dry_run:

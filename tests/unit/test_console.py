@@ -20,6 +20,13 @@ def consoles(*, terminal: bool = False) -> tuple[Console, io.StringIO, io.String
     return Console(*made), out, err
 
 
+def type_in(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a person at the terminal answer."""
+    keyboard = io.StringIO(answer)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+
+
 def test_the_result_and_the_story_are_kept_apart() -> None:
     """A pipe gets what was asked for and nothing else."""
     console, out, err = consoles()
@@ -83,9 +90,7 @@ def test_nobody_there_is_a_refusal() -> None:
 def test_only_a_yes_is_a_yes(*, answer: str, agreed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Enter, Ctrl-D and anything else leave all as it is; the question shows what can be answered."""
     console, _, err = consoles(terminal=True)
-    keyboard = io.StringIO(answer)
-    monkeypatch.setattr(keyboard, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", keyboard)
+    type_in(answer, monkeypatch)
     if agreed:
         console.confirm("Remove all?", yes=False)
     else:
@@ -100,9 +105,7 @@ def test_only_a_yes_is_a_yes(*, answer: str, agreed: bool, monkeypatch: pytest.M
 def test_live_data_is_replaced_by_its_name_alone(*, answer: str, agreed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever only says yes may mean another stack."""
     console, _, err = consoles(terminal=True)
-    keyboard = io.StringIO(answer)
-    monkeypatch.setattr(keyboard, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdin", keyboard)
+    type_in(answer, monkeypatch)
     if agreed:
         console.confirm_name("Replace it?", "cotai-prod", yes=False)
     else:

@@ -29,8 +29,11 @@ _LIMITS = {"mem_limit": "--memory", "cpus": "--cpus", "pids_limit": "--pids-limi
 
 
 _OF_THE_HOST = re.compile(
-    "no space left|could not (extend|write)|disk is full|out of memory|cannot allocate|killed|terminated|given up"
-    "|exit code 1(37|43)|closed the connection|connection (refused|reset|to server)|broken pipe|shutting down",
+    "no space left|could not (extend|write)|disk is full|out of memory|cannot allocate"  # its disk, its memory
+    "|killed|terminat(ed|ing)|given up|exit code 1(37|43)|shutting down"  # somebody ended it
+    "|(closed the|broken) (connection|pipe)|connection (refused|reset|to server)|server selection|deadline exceeded"
+    "|response from daemon|cannot connect to the docker|oci runtime"  # the engine
+    "|locale name|could not access file",  # the image lacks something
     re.IGNORECASE,
 )
 """What says of a load that fails nothing about what was loaded."""

@@ -220,7 +220,7 @@ def test_a_newer_backup_is_not_passed_over_in_silence(
     monkeypatch.setattr(Catalogue, "passed_over", lambda *_: ["20991231T000000Z-0a1b2c"])
     begun(Part("redis", []))
     assert [text.partition(";")[0] for text in told] == [
-        "passed over as damaged, or of some components alone: 20991231T000000Z-0a1b2c"
+        "newer, but damaged or of some components alone: 20991231T000000Z-0a1b2c"
     ]
 
 

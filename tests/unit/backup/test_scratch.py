@@ -107,6 +107,8 @@ def test_all_kept_ones_are_dropped() -> None:
         ("pg_restore: error: could not execute query: ERROR: relation does not exist", "running", IntegrityError),
         ("pg_restore: error: could not write to file: No space left on device", "running", EngineError),
         ("server closed the connection unexpectedly", "running", EngineError),
+        ("Error response from daemon: context canceled", "running", EngineError),
+        ("psql: ERROR:  invalid locale name: de_DE.utf8", "running", EngineError),
         ("pg_restore: error: did not find magic string in file header", "exited", EngineError),
     ],
 )
