@@ -20,7 +20,7 @@ from cotai_tasks.backup.components.mongodb_server import open_server
 from cotai_tasks.errors import BackupError, EngineError
 from cotai_tasks.settings import load_settings
 from cotai_tasks.stack import choose_source, open_stack
-from tests.integration.alone import alone, eventually, fill_disk, holder
+from tests.integration.alone import eventually
 from tests.unit.backup.dumps import Kept, keep
 
 if TYPE_CHECKING:
@@ -308,26 +308,6 @@ def test_a_restore_that_is_cut_off_leaves_the_live_data(mongo: Mongo, kept_bytes
     MongoDB().unstage(mongo.site, BACKUP)
     assert MongoDB().leftovers(mongo.site) == Leftovers()
     assert mongo.facts() == now
-
-
-def test_a_full_disk_ends_the_restore_and_nothing_else(engine: Engine) -> None:
-    """What does not fit beside the live data is refused: its server serves on, and takes it all once there is room."""
-    with alone(engine, "mongodb", disk="200m") as site:
-        mongo, component = Mongo(site), MongoDB()
-        mongo.tell('import os\nfor n in range(200): shop.rows.insert_one({"n": n, "noise": os.urandom(100_000)})')
-        kept = keep(component, site)
-        mongo.tell(EMPTY)
-        mongo.tell('shop.live.insert_one({"n": 1})')
-        now = mongo.facts()
-        fill_disk(site, 2**20)
-        with pytest.raises((BackupError, EngineError), match=r"disk|space"):
-            stage(mongo, kept)
-        component.unstage(site, BACKUP)
-        assert component.leftovers(site) == Leftovers()
-        assert mongo.facts() == now
-        engine.command("exec", holder(site), "rm", "/volume/filler")
-        mongo.tell('shop.live.insert_one({"n": 2})')
-        stage(mongo, kept)
 
 
 def test_what_is_no_archive_is_refused(mongo: Mongo) -> None:
