@@ -189,7 +189,7 @@ class Catalogue:
     def entries(self) -> list[Entry]:
         """Give every backup with what is known of it, the newest first; sizes are compared with the store's."""
         ids = self.ids()
-        sizes = {one.key: one.size for one in self.store.list(f"{self.stack}/data/")}
+        sizes = self.sizes()
         records = defaultdict(list)
         for one in self.store.list(f"{self.stack}/verify/"):
             records[_owner(one.key)].append(one.key)
@@ -206,8 +206,11 @@ class Catalogue:
 
     def differences(self, manifest: Manifest) -> list[Finding]:
         """Say which objects of a backup are not in the store, or not in their size."""
-        found = self.store.list(f"{self.stack}/data/{manifest.id}/")
-        return compare_sizes(manifest, {one.key: one.size for one in found})
+        return compare_sizes(manifest, self.sizes(f"{manifest.id}/"))
+
+    def sizes(self, folder: str = "") -> dict[str, int]:
+        """Give the bytes of every stored object by its key: of all backups, or of one, whose folder is `<id>/`."""
+        return {one.key: one.size for one in self.store.list(f"{self.stack}/data/{folder}")}
 
     def record(self, backup: str, verification: Verification) -> None:
         """Write down what a verification found, signed as a manifest is: else anybody could call a backup damaged."""
@@ -294,9 +297,8 @@ class Catalogue:
 
     def _fault(self, manifest: Manifest) -> Finding | None:
         """Say why a backup would not restore: by what the store shows of it, and what verifications found."""
-        data, records = (self.store.list(f"{self.stack}/{folder}/{manifest.id}/") for folder in ("data", "verify"))
-        verified = self._verified(manifest.id, [one.key for one in records])
-        return find_fault(manifest, {one.key: one.size for one in data}, verified)
+        records = [one.key for one in self.store.list(f"{self.stack}/verify/{manifest.id}/")]
+        return find_fault(manifest, self.sizes(f"{manifest.id}/"), self._verified(manifest.id, records))
 
     def _entry(self, backup: str, sizes: Mapping[str, int], records: Sequence[str]) -> Entry | None:
         try:

@@ -90,7 +90,7 @@ def download(
 
 def _copy_objects(manifest: Manifest, source: Store, target: Catalogue, console: Console) -> int:
     """Copy what is not there yet, and give its bytes; what an interrupted copy left is read again before it counts."""
-    there = {one.key: one.size for one in target.store.list(f"{target.stack}/data/{manifest.id}/")}
+    there = target.sizes(f"{manifest.id}/")
     done = copied = 0
     with console.transfer(f"backup {manifest.id}", manifest.stored_bytes) as progress:
         for one in (found for stream in manifest.streams for found in stream.objects):

@@ -22,7 +22,7 @@ from cotai_tasks.lock import require_no_restore, stack_lock
 from cotai_tasks.stack import open_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cotai_tasks.age import Recipient
     from cotai_tasks.backup.catalogue import Catalogue
@@ -75,13 +75,22 @@ class Wish:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one that somebody relies on: of the whole stack, in its usual store."""
-        return not self.store and self.complete
+        """Whether it is one that somebody relies on."""
+        return is_relied_on(self.components, self.store)
 
     @property
     def complete(self) -> bool:
         """Whether it is of the whole stack."""
-        return set(DEFAULT_COMPONENTS) <= set(self.components)
+        return _is_complete(self.components)
+
+
+def is_relied_on(components: Collection[str], store: str) -> bool:
+    """Tell whether somebody relies on such a backup: one of the whole stack, in its usual store."""
+    return not store and _is_complete(components)
+
+
+def _is_complete(components: Collection[str]) -> bool:
+    return set(DEFAULT_COMPONENTS) <= set(components)
 
 
 @dataclass(frozen=True)

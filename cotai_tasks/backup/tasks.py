@@ -49,12 +49,14 @@ def create(  # noqa: PLR0913, PLR0917 - a flag each
     dry_run: bool = False,
 ) -> None:
     """Back the stack up: each component consistent in itself, streamed, encrypted, read back, signed."""
-    from cotai_tasks.backup.create import Wish, show_created
+    from cotai_tasks.backup.components.registry import named
+    from cotai_tasks.backup.create import Wish, is_relied_on, show_created
     from cotai_tasks.backup.create import create as procedure
 
     os.nice(10)  # to compress and to encrypt takes all it can get: users come first
     tools = open_tools(c, env)
-    with nullcontext() if only or store or dry_run else _failure_told("backup.create", tools):
+    counts = is_relied_on(named(only), store) and not dry_run
+    with _failure_told("backup.create", tools) if counts else nullcontext():
         wish = Wish.of(
             tools["settings"],
             encrypt=encrypt,

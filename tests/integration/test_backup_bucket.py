@@ -14,27 +14,18 @@ from cotai_tasks.backup.prune import delete, prune
 from cotai_tasks.backup.verify import verify
 from cotai_tasks.errors import StoreError
 from cotai_tasks.testing import FakeEngine, RecordingConsole
-from tests.integration.s3.service import ACCESS_KEY, SECRET_KEY, Service, service
+from tests.integration.s3.service import ACCESS_KEY, SECRET_KEY, Service
 from tests.unit.backup.catalogues import make_whole, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from cotai_tasks.engine import Engine
     from cotai_tasks.settings import Settings
 
 pytestmark = pytest.mark.integration
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DUMPS = {"redis": b"data" * 9999}
-
-
-@pytest.fixture(scope="module")
-def s3(engine: Engine) -> Iterator[Service]:
-    """Give a SeaweedFS."""
-    with service(engine) as running:
-        yield running
 
 
 @pytest.fixture

@@ -60,13 +60,6 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
-def s3(engine: Engine) -> Iterator[Service]:
-    """Give a SeaweedFS that every test leaves as it is."""
-    with service(engine) as running:
-        yield running
-
-
 @pytest.fixture
 def bucket(s3: Service) -> str:
     """Give an empty bucket."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup import check as check_module
 from cotai_tasks.backup.check import check, read_age
 from cotai_tasks.errors import StaleError, StoreError, UsageError
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """Give the store that every command finds."""
-    made = MemoryStore()
-    monkeypatch.setattr(module, "open_store", lambda *_: made)
-    return made
 
 
 @pytest.fixture

@@ -6,9 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup.listing import facts_in_short, list_backups, show_backup, show_backups, skew
 from cotai_tasks.backup.signing import fingerprint, signing_key
 from cotai_tasks.backup.verification import Verification
@@ -19,14 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """Give the store that every command finds."""
-    made = MemoryStore()
-    monkeypatch.setattr(module, "open_store", lambda *_: made)
-    return made
 
 
 def shown(directory: Path, *, as_json: bool = False) -> str:

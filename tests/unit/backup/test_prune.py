@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup.prune import Pruned, delete, prune
 from cotai_tasks.errors import RefusedError, StoreError, UsageError
 from cotai_tasks.testing import RecordingConsole
-from tests.unit.backup.catalogues import MemoryStore, backup_id, catalogue, make, settings
+from tests.unit.backup.catalogues import MemoryStore, backup_id, make, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,20 +21,6 @@ if TYPE_CHECKING:
 NOW = datetime.now(UTC).replace(microsecond=0)
 """Pruning looks at the clock."""
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """Give the store that every command finds."""
-    made = MemoryStore()
-    monkeypatch.setattr(module, "open_store", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-def found(tmp_path: Path, store: MemoryStore) -> Catalogue:
-    """Give the catalogue of that store."""
-    return catalogue(tmp_path, store)
 
 
 def run(

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cotai_tasks.backup import catalogue as catalogue_module
 from cotai_tasks.backup import rehearse as module
 from cotai_tasks.backup.components.base import Difference
 from cotai_tasks.backup.rehearse import Outcome, Rehearsed, drill
 from cotai_tasks.errors import IntegrityError, PreflightError, StoreError
 from cotai_tasks.testing import FakeEngine, RecordingConsole
-from tests.unit.backup.catalogues import MemoryStore, catalogue, make, settings
+from tests.unit.backup.catalogues import MemoryStore, make, settings
 from tests.unit.deploy.stacks import stack
 
 if TYPE_CHECKING:
@@ -24,20 +23,11 @@ if TYPE_CHECKING:
 WRONG = Difference("table t", "4 rows", "3 rows")
 
 
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """Give the store that every command finds."""
-    made = MemoryStore()
-    monkeypatch.setattr(catalogue_module, "open_store", lambda *_: made)
+@pytest.fixture(autouse=True)
+def _stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be a stack that nobody else works on."""
     monkeypatch.setattr(module, "open_stack", lambda *_: stack())
     monkeypatch.setattr(module, "stack_lock", lambda *_: nullcontext())
-    return made
-
-
-@pytest.fixture
-def found(tmp_path: Path, store: MemoryStore) -> Catalogue:
-    """Give the catalogue of that store."""
-    return catalogue(tmp_path, store)
 
 
 @pytest.fixture

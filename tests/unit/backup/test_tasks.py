@@ -9,6 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from cotai_tasks.backup import tasks
+from cotai_tasks.backup.manifest import DEFAULT_COMPONENTS
 from cotai_tasks.testing import FakeEngine, RecordingConsole
 from tests.unit.backup.catalogues import settings
 
@@ -31,6 +32,11 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("task", "flags", "notices"),
     [
         (tasks.create, {"encrypt": True}, ["backup.create failed: no recipient: nobody could open it"]),
+        (
+            tasks.create,
+            {"encrypt": True, "only": ",".join(DEFAULT_COMPONENTS)},
+            ["backup.create failed: no recipient: nobody could open it"],
+        ),
         (tasks.create, {"encrypt": True, "only": "redis"}, []),
         (tasks.create, {"encrypt": True, "store": "elsewhere"}, []),
         (tasks.prune, {"store": "ftp://x"}, ["backup.prune failed: ftp://x is no store"]),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cotai_tasks.age import make_identity
-from cotai_tasks.backup import catalogue as module
 from cotai_tasks.backup import verify as verify_module
 from cotai_tasks.backup.components.base import Difference
 from cotai_tasks.backup.rehearse import Outcome, Rehearsed
@@ -18,7 +17,7 @@ from cotai_tasks.backup.verification import LEVELS, Verification
 from cotai_tasks.backup.verify import verify
 from cotai_tasks.errors import Finding, IdentityError, IntegrityError, StoreError, UsageError
 from cotai_tasks.testing import FakeEngine, RecordingConsole
-from tests.unit.backup.catalogues import NOW, MemoryStore, catalogue, make_whole, settings
+from tests.unit.backup.catalogues import NOW, MemoryStore, make_whole, settings
 from tests.unit.deploy.stacks import stack
 
 if TYPE_CHECKING:
@@ -27,20 +26,6 @@ if TYPE_CHECKING:
     from cotai_tasks.backup.catalogue import Catalogue
 
 DUMPS = {"redis": b"some data " * 999, "redis-cache": b"other data " * 999}
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    """Give the store that every command finds."""
-    made = MemoryStore()
-    monkeypatch.setattr(module, "open_store", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-def found(tmp_path: Path, store: MemoryStore) -> Catalogue:
-    """Give the catalogue of that store."""
-    return catalogue(tmp_path, store)
 
 
 def run(directory: Path, console: RecordingConsole | None = None, **flags: Any) -> Verification:  # noqa: ANN401
